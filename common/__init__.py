@@ -1,0 +1,1 @@
+"""The contract between producers, workers and consumers: ids, keys, events, the turn, the ledger, settings."""

@@ -1,0 +1,88 @@
+"""Ids of sessions, turns and output entries, and the shard that a session lives in."""
+
+import re
+import uuid
+from binascii import crc_hqx
+from typing import NamedTuple, NewType, Self
+
+from saystream.common.errors import InvalidId
+
+SessionId = NewType("SessionId", str)
+TurnId = NewType("TurnId", str)
+
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
+
+ATTEMPT_BITS = 20
+#: The attempt number that no attempt gets: an entry with it fences every attempt of its turn.
+FENCE = (1 << ATTEMPT_BITS) - 1
+
+
+def session_id(text: str) -> SessionId:
+    """Check a session id; raises InvalidId."""
+    return SessionId(_checked("session", text))
+
+
+def turn_id(text: str) -> TurnId:
+    """Check a turn id; raises InvalidId."""
+    return TurnId(_checked("turn", text))
+
+
+def new_turn_id() -> TurnId:
+    """Make a turn id that nobody else has."""
+    return TurnId(uuid.uuid4().hex)
+
+
+def shard_of(session: str, shards: int) -> int:
+    """Return the shard of a session: CRC16 (XMODEM, as Redis Cluster's own slots) of its id, modulo the shard count."""
+    return crc_hqx(session.encode(), 0) % shards
+
+
+class TurnRef(NamedTuple):
+    """A turn and the session that it belongs to: what is needed to find its keys."""
+
+    session: SessionId
+    turn: TurnId
+
+
+class EntryId(NamedTuple):
+    """The id of an output entry: ``major`` is ``turn number << 20 | attempt``, ``seq`` counts from 0 without holes.
+
+    Redis refuses an entry whose id is not above the last one, so that this id is the fence. As text, it is a cursor.
+    """
+
+    major: int
+    seq: int
+
+    @classmethod
+    def of(cls, number: int, attempt: int, seq: int) -> Self:
+        """Put together the id of the ``seq``-th entry of an attempt at the session's turn ``number``."""
+        return cls(number << ATTEMPT_BITS | attempt, seq)
+
+    @classmethod
+    def parse(cls, text: str | bytes) -> Self:
+        """Read ``major-seq``; raises InvalidId."""
+        raw = text.decode("ascii", "replace") if isinstance(text, bytes) else text
+        major, dash, seq = raw.partition("-")
+        if not (dash and major.isdecimal() and seq.isdecimal()):
+            raise InvalidId(f"{raw!r} is not a cursor: it looks like 1234-5")
+        return cls(int(major), int(seq))
+
+    @property
+    def number(self) -> int:
+        """The turn's number in its session."""
+        return self.major >> ATTEMPT_BITS
+
+    @property
+    def attempt(self) -> int:
+        """The attempt that wrote the entry; `FENCE` where no attempt did."""
+        return self.major & FENCE
+
+    def __str__(self) -> str:
+        return f"{self.major}-{self.seq}"
+
+
+def _checked(what: str, text: str) -> str:
+    if not isinstance(text, str) or not _ID.fullmatch(text):
+        shown = repr(text) if len(repr(text)) < 80 else repr(text)[:76] + "…'"
+        raise InvalidId(f"{what} id {shown}: an id is 1 to 128 of A-Z a-z 0-9 . _ : -")
+    return text

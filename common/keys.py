@@ -1,0 +1,67 @@
+"""Every Redis key that saystream uses; nobody else spells one.
+
+The kind stands before the id, so that no id can be mistaken for another kind's key (a turn named ``x:tokens``
+beside the tokens of ``x``). The braces are Redis Cluster's hash tag: all keys of one shard lie in one slot.
+"""
+
+from dataclasses import dataclass
+
+from saystream.common.ids import TurnRef, shard_of
+
+#: String: how many shards there are; written by the first process.
+SHARDS = "saystream:shards"
+#: Set: the names of the voices that workers speak.
+VOICES = "saystream:voices"
+#: The consumer group of the dispatch streams.
+GROUP = "workers"
+
+
+@dataclass(frozen=True, slots=True)
+class ShardKeys:
+    """The keys of one shard.
+
+    ``dispatch``: stream of turns that are ready. ``dead``: stream of turns that failed on every attempt.
+    """
+
+    shard: int
+
+    @property
+    def prefix(self) -> str:
+        return f"saystream:{{{self.shard}}}:"
+
+    @property
+    def dispatch(self) -> str:
+        return self.prefix + "dispatch"
+
+    @property
+    def dead(self) -> str:
+        return self.prefix + "dead"
+
+    def turn(self, turn: str) -> str:
+        """Hash: request, state, attempt, owner, times, cause of end."""
+        return f"{self.prefix}turn:{turn}"
+
+    def tokens(self, turn: str) -> str:
+        """Stream of token events; the entry id is the token's number."""
+        return f"{self.prefix}tokens:{turn}"
+
+    def session(self, session: str) -> str:
+        """Hash: the turn that speaks, the number of the last turn."""
+        return f"{self.prefix}session:{session}"
+
+    def waiting(self, session: str) -> str:
+        """List of turns opened behind the one that speaks."""
+        return f"{self.prefix}waiting:{session}"
+
+    def audio(self, session: str) -> str:
+        """Stream: the session's output."""
+        return f"{self.prefix}audio:{session}"
+
+    def control(self, worker: str) -> str:
+        """Stream whose entries wake a worker's token reader."""
+        return f"{self.prefix}control:{worker}"
+
+
+def keys_of(ref: TurnRef | str, shards: int) -> ShardKeys:
+    """Return the keys of the shard that a session, or a turn's session, lives in."""
+    return ShardKeys(shard_of(ref if isinstance(ref, str) else ref.session, shards))

@@ -1,0 +1,64 @@
+-- claim: begin an attempt at a turn.
+--
+-- ARGV  5 message (id in `dispatch`)  6 owner (worker and call: unique for each claim)  7 most attempts  8 output format
+-- Does      attempt + 1, owner, state speaking. Writes `begin` (first attempt) or `splice` at the end of the last word that
+--           was fully published; its id fences every earlier attempt.
+-- Refuses   `ended`: the turn has ended or the message is not its current one; the message is acknowledged and gone.
+--           `exhausted`: as many workers as allowed were lost on it; the turn ends `failed` and goes to `dead`.
+--           `expired`: it could not start in time; it ends. `gone`: the turn, or its session's output, is no longer there.
+-- Repeating is harmless: the owner's second call returns what the first returned; no attempt is used up.
+-- Returns   JSON {status, number, attempt, request, format, cut, spoken}
+
+local session, turn = ARGV[3], ARGV[4]
+local message, owner, most_attempts, format = ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
+
+local fields = read_turn(turn)
+if not fields then
+  acknowledge(message)
+  return cjson.encode({status = 'gone'})
+end
+if fields.ended or fields.message ~= message then
+  acknowledge(message)
+  return cjson.encode({status = 'ended', state = fields.state})
+end
+
+local function claimed(attempt, cut, spoken)
+  return cjson.encode({status = 'claimed', number = fields.number, attempt = attempt, request = fields.request,
+    format = fields.format or format, cut = cut, spoken = spoken})
+end
+
+local _, cut, spoken = published(fields.number)
+if fields.state == 'speaking' and fields.owner == owner then return claimed(fields.attempt, cut, spoken) end
+
+if fields.attempt == 0 and fields.expires_ms > 0 and fields.expires_ms <= now_ms() then
+  cut_off(turn, fields, 'expired', 'could not start in time')
+  advance()
+  return cjson.encode({status = 'expired'})
+end
+if fields.attempt - fields.released >= most_attempts then
+  local cause = fields.cause ~= '' and fields.cause or (fields.attempt .. ' workers were lost on this turn')
+  cut_off(turn, fields, 'failed', cause)
+  bury(turn, fields, cause)
+  advance()
+  return cjson.encode({status = 'exhausted', cause = cause})
+end
+
+local attempt = fields.attempt + 1
+local id, written = entry_id(fields.number, attempt, 0), nil
+if not fields.format then
+  written = redis.call('XADD', AUDIO, 'NOMKSTREAM', id, 'type', 'begin', 'turn', turn, 'format', format,
+    'voice', fields.voice, 'metadata', fields.metadata)
+else
+  written = redis.call('XADD', AUDIO, 'NOMKSTREAM', id, 'type', 'splice', 'turn', turn, 'offset', text(cut),
+    'samples', 0, 'spoken', text(spoken), 'cut', text(cut))
+end
+if not written then
+  close(turn, fields, 'failed', 0, 0, 'the output stream is gone')
+  advance()
+  return cjson.encode({status = 'gone'})
+end
+set_state(turn, fields.state, 'speaking', 'attempt', attempt, 'owner', owner, 'claimed_ms', text(now_ms()))
+redis.call('HSETNX', turn_key(turn), 'format', format)
+redis.call('HSETNX', turn_key(turn), 'began_ms', text(now_ms()))
+touch(turn, fields.retention_ms)
+return claimed(attempt, cut, spoken)

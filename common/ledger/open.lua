@@ -1,0 +1,61 @@
+-- open: give a turn its number and its place.
+--
+-- ARGV  5 request (JSON)  6 voice  7 metadata (JSON)  8 on_busy  9 most turns that may wait  10 start within ms (0: whenever)
+--       11 retention ms
+-- Does      records the turn; ready (in `dispatch`) if the session is free, else behind the turn that speaks; with
+--           on_busy = interrupt everything before it is interrupted first. Creates the session's line and the turn's token
+--           stream: no other step creates a stream, so that nobody writes into one that has expired.
+-- Refuses   `conflict`: the id is known with another request. `busy`: on_busy = refuse and the session speaks.
+--           `full`: too many turns wait. Nothing is changed then.
+-- Repeating is harmless: a known id with the same request returns what the first call returned, without the interrupts.
+-- Returns   JSON {status = opened | known | conflict | busy | full, number, state, cuts}
+
+local session, turn = ARGV[3], ARGV[4]
+local request, voice, metadata, on_busy = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local most_waiting, start_within_ms, retention_ms = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+
+local known = read_turn(turn)
+if known then
+  local status = known.request == request and 'known' or 'conflict'
+  return cjson.encode({status = status, number = known.number, state = known.state, cuts = {}})
+end
+
+local cuts = {}
+local speaking = redis.call('HGET', SESSION, 'speaking')
+if speaking and on_busy == 'refuse' then
+  return cjson.encode({status = 'busy', speaking = speaking})
+elseif speaking and on_busy == 'interrupt' then
+  cuts = interrupt_session()
+  speaking = false
+elseif speaking and redis.call('LLEN', WAITING) >= most_waiting then
+  return cjson.encode({status = 'full', speaking = speaking})
+end
+
+-- Numbers start at the clock's seconds: a session that expired and came back goes on above its old ids, so that a consumer
+-- with an old cursor, or one that has been listening all the time, hears it.
+local time_ms = now_ms()
+local first = redis.call('HSETNX', SESSION, 'turns', text(math.floor(time_ms / 1000))) == 1
+local number = redis.call('HINCRBY', SESSION, 'turns', 1)
+if first then redis.call('HSET', SESSION, 'first', number) end
+
+-- Make the streams, empty. XADD and XDEL leave a stream that only remembers its last id.
+if redis.call('EXISTS', AUDIO) == 0 then
+  redis.call('XADD', AUDIO, entry_id(number, 0, 0), 'type', 'none')
+  redis.call('XDEL', AUDIO, entry_id(number, 0, 0))
+end
+redis.call('XADD', tokens_key(turn), '0-1', 'none', '')
+redis.call('XDEL', tokens_key(turn), '0-1')
+
+local state = speaking and 'waiting' or 'ready'
+redis.call('HSET', turn_key(turn), 'state', state, 'session', session, 'number', number, 'request', request,
+  'voice', voice, 'metadata', metadata, 'attempt', 0, 'released', 0, 'owner', '', 'message', '', 'cause', '',
+  'samples', 0, 'spoken', 0, 'opened_ms', text(time_ms), 'retention_ms', text(retention_ms),
+  'expires_ms', start_within_ms > 0 and text(time_ms + start_within_ms) or 0)
+if speaking then
+  redis.call('RPUSH', WAITING, turn)
+else
+  redis.call('HSET', SESSION, 'speaking', turn)
+  dispatch(turn, voice)
+end
+touch(turn, retention_ms)
+return cjson.encode({status = 'opened', number = number, state = state, cuts = cuts})

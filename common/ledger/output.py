@@ -1,0 +1,83 @@
+"""Appending to output streams: the hot path, plain XADDs in one pipeline, fenced by their ids."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from saystream.common.events import Encoded
+from saystream.common.ids import EntryId
+from saystream.common.redis_client import call, translated
+
+
+class Outcome(Enum):
+    """What Redis said to an append."""
+
+    APPENDED = auto()
+    REPEATED = auto()  # an earlier copy of this very append is there: go on
+    FENCED = auto()  # a later attempt, an interrupt or a later turn stands above: stop and forget the turn
+    GONE = auto()  # the stream has expired: stop
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """One entry to be appended to the output stream ``key``."""
+
+    key: str
+    id: EntryId
+    fields: Encoded
+
+
+async def publish(redis: Redis, appends: Sequence[Append]) -> list[Outcome]:
+    """Append entries, in order, in one round trip; what is refused does not keep the others back.
+
+    Raises:
+        RedisUnavailable: nothing is known of any of them; sending all of them again is harmless.
+    """
+    pipeline = redis.pipeline(transaction=False)
+    for append in appends:
+        pipeline.execute_command("XADD", append.key, "NOMKSTREAM", str(append.id), *flat(append.fields))
+    with translated():
+        replies = await pipeline.execute(raise_on_error=False)
+    outcomes: list[Outcome] = []
+    for append, reply in zip(appends, replies, strict=True):
+        if isinstance(reply, bytes):
+            outcomes.append(Outcome.APPENDED)
+        elif reply is None:
+            outcomes.append(Outcome.GONE)
+        elif is_refused_id(reply):
+            outcomes.append(await _own_copy_or_fence(redis, append))
+        else:
+            with translated():
+                raise reply
+    return outcomes
+
+
+def is_refused_id(reply: object) -> bool:
+    """Tell whether a reply is Redis's refusal of an entry id that is not above the last one."""
+    return isinstance(reply, ResponseError) and "equal or smaller" in str(reply)
+
+
+async def last_id(redis: Redis, key: str) -> EntryId | None:
+    """Return the id of a stream's last entry, deleted and trimmed ones included; None if there is no stream."""
+    try:
+        info = await call(redis, "XINFO STREAM", key)
+    except ResponseError as error:
+        if "no such key" in str(error):
+            return None
+        raise
+    return EntryId.parse(info["last-generated-id"])
+
+
+async def _own_copy_or_fence(redis: Redis, append: Append) -> Outcome:
+    last = await last_id(redis, append.key)
+    if last is None:
+        return Outcome.GONE
+    return Outcome.REPEATED if last.major == append.id.major else Outcome.FENCED
+
+
+def flat(fields: Encoded) -> list[str | bytes | int]:
+    """Return fields as the arguments of XADD."""
+    return [part for pair in fields.items() for part in pair]

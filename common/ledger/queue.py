@@ -1,0 +1,91 @@
+"""The dispatch stream: turns that are ready, handed to workers; its pending list is the lease."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from saystream.common.ids import SessionId, TurnId, TurnRef
+from saystream.common.keys import GROUP, ShardKeys
+from saystream.common.ledger.scripts import LEAVE
+from saystream.common.redis_client import call
+
+
+class Message(NamedTuple):
+    """A turn in the hands of a worker: the dispatch entry ``id`` of ``shard`` stands for its lease."""
+
+    shard: int
+    id: str
+    ref: TurnRef
+    voice: str
+
+
+class Queue:
+    """One shard's dispatch stream, as one worker sees it.
+
+    Args:
+        redis: for commands that answer at once.
+        blocking: for reading; its time-out covers the longest block.
+        keys: the shard's keys.
+        worker: the worker's name, unique among all workers.
+    """
+
+    def __init__(self, redis: Redis, blocking: Redis, keys: ShardKeys, worker: str) -> None:
+        self._redis, self._blocking, self._keys, self._worker = redis, blocking, keys, worker
+
+    async def join(self) -> None:
+        """Make the group if it is not there; turns that were opened before are in it."""
+        try:
+            await call(self._redis, "XGROUP", "CREATE", self._keys.dispatch, GROUP, "0", "MKSTREAM")
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    async def ready(self, count: int, block_ms: int) -> list[Message]:
+        """Take up to ``count`` ready turns; waits for the first one, ``block_ms`` at most."""
+        where = ("COUNT", count, "BLOCK", block_ms, "STREAMS", self._keys.dispatch, ">")
+        reply = await call(self._blocking, "XREADGROUP", "GROUP", GROUP, self._worker, *where)
+        return self._messages(reply[0][1]) if reply else []
+
+    async def abandoned(self, lease_ms: int, count: int) -> list[Message]:
+        """Take up to ``count`` turns whose owner has not renewed them for a whole lease."""
+        where = (self._keys.dispatch, GROUP, self._worker, lease_ms, "0-0", "COUNT", count)
+        reply = await call(self._redis, "XAUTOCLAIM", *where)
+        return self._messages(reply[1])
+
+    async def renew(self, messages: Iterable[str]) -> set[str]:
+        """Renew the lease of messages; returns those that are still there: a turn of another one has ended."""
+        if not (ids := list(messages)):
+            return set()
+        held = await call(self._redis, "XCLAIM", self._keys.dispatch, GROUP, self._worker, 0, *ids, "JUSTID")
+        return {entry_id.decode() for entry_id in held}
+
+    async def leave(self) -> None:
+        """Take this worker out of the group, if it holds nothing."""
+        await LEAVE(self._redis, [self._keys.dispatch], [self._worker])
+
+    async def forget_the_dead(self, idle_ms: int) -> None:
+        """Take workers out of the group that hold nothing and have not been heard of for so long."""
+        for consumer in await call(self._redis, "XINFO CONSUMERS", self._keys.dispatch, GROUP):
+            if consumer["pending"] == 0 and consumer["idle"] > idle_ms:
+                await LEAVE(self._redis, [self._keys.dispatch], [consumer["name"]])
+
+    def _messages(self, entries: Sequence[tuple[bytes, dict[bytes, bytes] | None]]) -> list[Message]:
+        return [
+            Message(
+                self._keys.shard,
+                entry_id.decode(),
+                TurnRef(SessionId(fields[b"session"].decode()), TurnId(fields[b"turn"].decode())),
+                fields[b"voice"].decode(),
+            )
+            for entry_id, fields in entries
+            if fields  # an entry that was deleted while it was pending has none
+        ]
+
+
+async def lag(redis: Redis, keys: ShardKeys) -> tuple[int, int]:
+    """Return how many turns are in dispatch, and how many of them are in the hands of a worker."""
+    length = await call(redis, "XLEN", keys.dispatch)
+    pending = await call(redis, "XPENDING", keys.dispatch, GROUP)
+    return length, pending["pending"]
