@@ -1,0 +1,1 @@
+"""Workers: claim turns, speak them through warm vendor sockets, publish their audio."""

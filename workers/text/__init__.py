@@ -1,0 +1,1 @@
+"""What happens to a turn's text before a vendor gets it."""
