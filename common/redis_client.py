@@ -48,14 +48,14 @@ def connect(url: str, *, timeout_s: float = 5.0, block_ms: int = 0, connections:
         raise InvalidInput(f"{_without_password(url)!r} is not a Redis URL: {error}") from error
 
 
-async def call(redis: Redis, *command: str | bytes | int) -> Any:
-    """Run one command.
+async def call(redis: Redis, *command: str | bytes | int, **parsing: Any) -> Any:
+    """Run one command; ``parsing`` is what redis-py's reader of its reply wants to know.
 
     Raises:
         RedisUnavailable: no answer in time. A command that writes may or may not have been carried out.
     """
     with translated():
-        return await redis.execute_command(*command)
+        return await redis.execute_command(*command, **parsing)
 
 
 @contextmanager

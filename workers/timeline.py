@@ -127,8 +127,11 @@ class _Text:
     def find(self, spelled: str) -> tuple[int, int]:
         """Return where a word of the vendor stands; an empty range behind the last one if it is not in the text."""
         letters = _letters(spelled)
-        at = self._skip(self._at, blanks_only=not letters)
+        at = self._skip_blanks(self._at)
         end = self._match(at, letters or spelled.strip(), exact=not letters)
+        if end is None and letters:  # the vendor may say nothing of marks that stand alone
+            at = self._skip_marks(at)
+            end = self._match(at, letters, exact=False)
         if end is None and len(letters) >= _LETTERS:
             for later in range(at + 1, min(at + _LOOK_AHEAD, len(self._text))):
                 starts_word = self._text[later].isalnum() and not self._text[later - 1].isalnum()
@@ -142,9 +145,13 @@ class _Text:
         self._at = end
         return self.start + at, self.start + end
 
-    def _skip(self, at: int, *, blanks_only: bool) -> int:
-        text = self._text
-        while at < len(text) and (text[at].isspace() if blanks_only else not text[at].isalnum()):
+    def _skip_blanks(self, at: int) -> int:
+        while at < len(self._text) and self._text[at].isspace():
+            at += 1
+        return at
+
+    def _skip_marks(self, at: int) -> int:
+        while at < len(self._text) and not self._text[at].isalnum():
             at += 1
         return at
 

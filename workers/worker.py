@@ -129,7 +129,10 @@ class Worker:
             self._draining = True
             self._slots.close()
             log.info("= draining: no more turns, %d are running", len(self._held))
+            for loop in loops:
+                loop.cancel()
             await asyncio.wait(loops)
+            await self._hand_back(queues)
             await self._finish_running()
             for task in upkeep:
                 task.cancel()
@@ -187,9 +190,7 @@ class Worker:
     async def _claim_and_speak(self, held: _Held) -> str:
         message = held.message
         voice = self._voices.get(message.voice)
-        owner = f"{self.name}/{next(self._claims)}"
-        format_ = voice.format if voice else AudioFormat()
-        claim = await self._claim(message, owner, format_)
+        claim = await self._claim(message)
         if isinstance(claim, Refusal):
             return f"not taken: {claim}"
         log.info("→ %s attempt %d, from sample %d", message.ref.turn, claim.attempt, claim.cut)
@@ -206,9 +207,11 @@ class Worker:
         finally:
             self._reader.remove(held.feed)
 
-    async def _claim(self, message: Message, owner: str, format_: AudioFormat) -> Claim | Refusal:
+    async def _claim(self, message: Message) -> Claim | Refusal:
         """Claim, and again after a lost reply: the owner's name makes that harmless."""
-        attempts = self.settings.worker.attempts
+        voice = self._voices.get(message.voice)
+        format_ = voice.format if voice else AudioFormat()
+        owner, attempts = f"{self.name}/{next(self._claims)}", self.settings.worker.attempts
         try:
             return await self._ledger.claim(message, owner, attempts=attempts, format=format_)
         except RedisUnavailable:
@@ -281,6 +284,18 @@ class Worker:
         if policy != "noeviction":
             log.warning("! Redis may evict turns when memory is short: set maxmemory-policy noeviction (is %s)", policy)
 
+    async def _hand_back(self, queues: list[Queue]) -> None:
+        """Give back turns that Redis handed out to a read that was broken off."""
+        try:
+            for queue in queues:
+                for message in await queue.handed_out():
+                    if message.id not in self._held:
+                        claim = await self._claim(message)
+                        if isinstance(claim, Claim):
+                            await self._ledger.release(claim)
+        except (RedisUnavailable, Fenced) as error:
+            log.info("! turns not given back, their lease will end: %s", error)
+
     async def _finish_running(self) -> None:
         if tasks := [held.task for held in self._held.values() if held.task]:
             await asyncio.wait(tasks, timeout=self.settings.worker.drain_s)
@@ -302,4 +317,4 @@ class Worker:
         log.info("= %s has stopped", self.name)
 
     def __repr__(self) -> str:
-        return f"<Worker {self.name} [turns: {len(self._held)} running, {self._slots.free} slots free]>"
+        return f"<Worker {self.name} [turns: {len(self._held)} running of {self.settings.worker.slots} at once]>"

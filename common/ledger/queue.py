@@ -54,11 +54,18 @@ class Queue:
         reply = await call(self._redis, "XAUTOCLAIM", *where)
         return self._messages(reply[1])
 
+    async def handed_out(self) -> list[Message]:
+        """Return the turns that are in this worker's hands, as Redis sees it."""
+        where = ("COUNT", 1000, "STREAMS", self._keys.dispatch, "0")
+        reply = await call(self._redis, "XREADGROUP", "GROUP", GROUP, self._worker, *where)
+        return self._messages(reply[0][1]) if reply else []
+
     async def renew(self, messages: Iterable[str]) -> set[str]:
         """Renew the lease of messages; returns those that are still there: a turn of another one has ended."""
         if not (ids := list(messages)):
             return set()
-        held = await call(self._redis, "XCLAIM", self._keys.dispatch, GROUP, self._worker, 0, *ids, "JUSTID")
+        where = (self._keys.dispatch, GROUP, self._worker)
+        held = await call(self._redis, "XCLAIM", *where, 0, *ids, "JUSTID", parse_justid=True)
         return {entry_id.decode() for entry_id in held}
 
     async def leave(self) -> None:

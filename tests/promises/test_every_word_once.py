@@ -1,0 +1,112 @@
+"""Promise 1: the recording of a finished turn holds each word of its text exactly once and in order."""
+
+import asyncio
+import itertools
+import random
+import signal
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from saystream.common.events import Splice
+from saystream.common.states import State
+from saystream.compose.standin import Behaviour
+from tests.rig import Rig, rig
+from tests.timing import eventually
+
+# Words of any script, with marks; no blanks inside, no tags, no control characters: those are the text filters' matter.
+WORDS = st.lists(
+    st.text(st.characters(categories=["L", "N", "Po"], exclude_characters="<>"), min_size=1, max_size=12), max_size=30
+)
+STORY = "The quick brown fox jumps over the lazy dog, and then it sleeps for a while. " * 4
+NUMBERS = itertools.count()
+
+
+async def test_a_hundred_random_texts_are_spoken_word_by_word(redis_url: str) -> None:
+    async with rig(redis_url) as way:
+        loop = asyncio.get_running_loop()
+
+        @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @given(words=WORDS, seed=st.integers(0, 2**32 - 1))
+        def every_word_is_heard(words: list[str], seed: int) -> None:
+            asyncio.run_coroutine_threadsafe(speak_and_compare(way, words, seed), loop).result(30)
+
+        await asyncio.to_thread(every_word_is_heard)
+
+
+async def speak_and_compare(way: Rig, words: list[str], seed: int) -> None:
+    number, text = next(NUMBERS), " ".join(words)
+    await way.say(f"s{number}", f"t{number}", cut_anywhere(text, random.Random(seed)))
+    heard = await way.hear(f"s{number}", f"t{number}")
+    assert heard.words(f"t{number}") == words
+    assert heard.ends[f"t{number}"].reason is State.DONE
+    if words:
+        assert way.standin.stats.requests[-1].flushes == 1
+
+
+def cut_anywhere(text: str, dice: random.Random) -> list[str]:
+    places = sorted(dice.choices(range(len(text) + 1), k=dice.randrange(len(text) + 1)))
+    return [text[start:end] for start, end in itertools.pairwise([0, *places, len(text)])]
+
+
+async def test_two_workers_serve_ten_sessions_at_once(redis_url: str) -> None:
+    async with rig(redis_url, workers=2, behaviour=Behaviour(speed=20.0)) as way:
+
+        async def session(name: str) -> None:
+            for turn in range(3):
+                await way.say(name, f"{name}-{turn}", f"This is turn {turn} of session {name}, and it is a short one.")
+            heard = await way.hear(name, *(f"{name}-{turn}" for turn in range(3)))
+            for turn in range(3):
+                expected = f"This is turn {turn} of session {name}, and it is a short one."
+                assert heard.words(f"{name}-{turn}") == expected.split()
+
+        await asyncio.gather(*(session(f"s{number}") for number in range(10)))
+
+
+async def test_a_worker_killed_in_mid_word_costs_no_word(redis_url: str) -> None:
+    """`kill -9` of the worker: another one goes on at the first word that was not wholly published."""
+    async with rig(redis_url, workers=0, behaviour=Behaviour(speed=5.0)) as way, way.worker_process() as process:
+        await way.say("s", "t", STORY)
+        await way.standin.stats.until(lambda stats: any(request.frames_sent > 20 for request in stats.requests))
+        process.send_signal(signal.SIGKILL)
+        await way.start_worker()
+        heard = await way.hear("s", "t")
+        assert heard.words("t") == STORY.split()
+        assert heard.ends["t"].reason is State.DONE
+        assert len(heard.of("t", Splice)) == 1
+
+
+async def test_a_vendor_socket_that_breaks_costs_no_word(redis_url: str) -> None:
+    behaviour = Behaviour(drop_after_frames=30, faulty_requests=2)
+    async with rig(redis_url, behaviour=behaviour) as way:
+        await way.say("s", "t", STORY)
+        heard = await way.hear("s", "t")
+        assert heard.words("t") == STORY.split()
+        assert len(heard.of("t", Splice)) == 2
+
+
+async def test_a_frozen_worker_that_wakes_up_says_nothing_more(redis_url: str) -> None:
+    """SIGSTOP past the lease: the turn is taken over; the sleeper is fenced when it goes on."""
+    async with rig(redis_url, workers=0, behaviour=Behaviour(speed=5.0)) as way, way.worker_process() as process:
+        await way.say("s", "t", STORY)
+        await way.standin.stats.until(lambda stats: any(request.frames_sent > 20 for request in stats.requests))
+        process.send_signal(signal.SIGSTOP)
+        second = await way.start_worker()
+        await eventually(lambda: "1 running" in repr(way.workers[second]))
+        process.send_signal(signal.SIGCONT)
+        heard = await way.hear("s", "t")
+        assert heard.words("t") == STORY.split()
+
+
+async def test_a_drained_worker_hands_its_turn_on(redis_url: str) -> None:
+    """A worker that stops before its turn has ended gives it back, and another goes on at once, without the lease."""
+    drain = {"worker": {"lease_s": 30.0, "drain_s": 0.0}}
+    async with rig(redis_url, behaviour=Behaviour(speed=5.0), **drain) as way:
+        await way.say("s", "t", STORY)
+        await way.standin.stats.until(lambda stats: any(request.frames_sent > 20 for request in stats.requests))
+        await way.start_worker()
+        way.stops[0].set()
+        await way.runs[0]
+        heard = await way.hear("s", "t")
+        assert heard.words("t") == STORY.split()
+        assert heard.ends["t"].cursor.attempt == 2

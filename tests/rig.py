@@ -1,0 +1,165 @@
+"""The whole way on one machine, for tests: a stand-in vendor, workers here or as processes, a way to listen."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from saystream.common.events import Audio, Begin, End, Splice
+from saystream.common.settings import Settings, load
+from saystream.compose.standin import TEST_KEY, Behaviour, StandIn
+from saystream.compose.standin.marker import Decoded, decode
+from saystream.consumer import BEGINNING, Event, Gap, listen
+from saystream.producer import Speaker
+from saystream.workers.worker import Worker
+from tests.timing import MS
+
+#: Short, so that a take-over does not make the tests long.
+LEASE_S = 400 * MS
+
+
+@dataclass
+class Heard:
+    """All that a session's output says, in its order.
+
+    Attributes:
+        events: as they came.
+        ends: how each turn has ended.
+    """
+
+    events: list[Event] = field(default_factory=list)
+    ends: dict[str, End] = field(default_factory=dict)
+
+    def decoded(self, turn: str) -> Decoded:
+        """Return the marker words of a turn, as a recording by the splice rule holds them."""
+        begin = next(event for event in self.events if isinstance(event, Begin) and event.turn == turn)
+        audio = bytearray()
+        width = begin.format.sample_bytes
+        for event in self.events:
+            if isinstance(event, Splice) and event.turn == turn:
+                del audio[event.offset * width :]
+            elif isinstance(event, Audio) and event.turn == turn:
+                assert len(audio) == event.offset * width, "audio does not follow on what was published before"
+                audio += event.data
+        return decode(np.frombuffer(bytes(audio), np.int16), begin.format.sample_rate)
+
+    def words(self, turn: str) -> list[str]:
+        """Return a turn's words; fails if one of them is broken."""
+        decoded = self.decoded(turn)
+        assert decoded.faults == []
+        return [word.text for word in decoded.words]
+
+    def of(self, turn: str, kind: type[Any]) -> list[Any]:
+        """Return a turn's events of one kind."""
+        return [event for event in self.events if isinstance(event, kind) and event.turn == turn]
+
+
+@dataclass
+class Rig:
+    """What `rig` puts together."""
+
+    url: str
+    standin: StandIn
+    settings: Settings
+    workers: list[Worker]
+    stops: list[asyncio.Event]
+    runs: list[asyncio.Task[None]]
+    _stack: AsyncExitStack
+
+    async def start_worker(self, **changes: Any) -> int:
+        """Start one more worker in this process; returns its place in `workers`."""
+        worker, stop = Worker(self.settings.model_copy(update=changes), self.url), asyncio.Event()
+        run = asyncio.create_task(worker.run(stop))
+        ready = asyncio.create_task(worker.ready.wait())
+        await asyncio.wait([run, ready], return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        if run.done():
+            await run
+        self.workers.append(worker)
+        self.stops.append(stop)
+        self.runs.append(run)
+        return len(self.workers) - 1
+
+    @asynccontextmanager
+    async def worker_process(self) -> AsyncIterator[subprocess.Popen[str]]:
+        """Run a worker as a process of its own, by the command that operators use; killed in the end."""
+        environment = os.environ | {
+            "SAYSTREAM_REDIS_URL": self.url,
+            "SAYSTREAM_PROVIDERS": json.dumps({"gradium": {"url": self.standin.gradium_url, "api_key": TEST_KEY}}),
+            "SAYSTREAM_VOICES": json.dumps({name: voice.model_dump() for name, voice in self.settings.voices.items()}),
+            "SAYSTREAM_WORKER": self.settings.worker.model_dump_json(),
+        }
+        command = [sys.executable, "-c", "import asyncio,logging; from saystream.common.settings import load; from saystream.workers.worker import Worker; logging.basicConfig(level=20); asyncio.run(Worker(load()).run(asyncio.Event()))"]
+        # A blocking start is what a test wants: nothing else is to happen meanwhile.
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:  # noqa: ASYNC220
+            try:
+                assert process.stderr
+                loop = asyncio.get_running_loop()
+                while "is ready" not in (line := await loop.run_in_executor(None, process.stderr.readline)):
+                    assert line, f"the worker ended with {process.wait()}"
+                yield process
+            finally:
+                process.kill()
+
+    @asynccontextmanager
+    async def speaker(self) -> AsyncIterator[Speaker]:
+        async with Speaker.connect(self.url, settings=self.settings) as speaker:
+            yield speaker
+
+    async def say(self, session: str, turn: str, text: str | Iterable[str], **request: Any) -> None:
+        """Open a turn, send its text in pieces of four characters (or as given), end it."""
+        tokens = [text[at : at + 4] for at in range(0, len(text), 4)] if isinstance(text, str) else text
+        async with self.speaker() as speaker, speaker.turn(session, turn=turn, **request) as opened:
+            for token in tokens:
+                await opened.send(token)
+
+    async def hear(self, session: str, *turns: str) -> Heard:
+        """Listen from the beginning until turns have ended, each exactly once and with no gap."""
+        heard = Heard()
+        async for event in self.listening(session):
+            heard.events.append(event)
+            assert not isinstance(event, Gap)
+            if isinstance(event, End):
+                assert event.turn not in heard.ends, "a turn ended twice"
+                heard.ends[event.turn] = event
+                if set(turns) <= set(heard.ends):
+                    break
+        return heard
+
+    async def listening(self, session: str) -> AsyncIterator[Event]:
+        async for event in listen(self.url, session, start=BEGINNING):
+            yield event
+
+
+@asynccontextmanager
+async def rig(url: str, workers: int = 1, behaviour: Behaviour | None = None, **settings: Any) -> AsyncIterator[Rig]:
+    """Put a stand-in vendor and workers together over the Redis at ``url``; all of it is gone afterwards."""
+    async with AsyncExitStack() as stack:
+        standin = await stack.enter_async_context(StandIn(behaviour=behaviour, engine="marker"))
+        chosen = load(
+            redis_url=url,
+            **{
+                "providers": {"gradium": {"url": standin.gradium_url, "api_key": TEST_KEY}},
+                "voices": {name: {"provider": "gradium", "voice_id": "marker"} for name in ("default", "other")},
+                "worker": {"lease_s": LEASE_S},
+                **settings,
+            },
+        )
+        built = Rig(url, standin, chosen, [], [], [], stack)
+        try:
+            for _ in range(workers):
+                await built.start_worker()
+            yield built
+        finally:
+            for stop in built.stops:
+                stop.set()
+            for run in built.runs:
+                with suppress(asyncio.CancelledError):
+                    await run
