@@ -69,7 +69,7 @@ def decide(
     missing = max(0, min(wanted, room))
     held_back = missing > 0 and now < open_at
 
-    times = [view.retire_at for view in connections if view.active == 0 and view.id not in retire]
+    times = [view.retire_at for view in connections if view.active == 0 and view.id not in {*retire, *give}]
     if held_back:
         times.append(open_at)
     return Decision(give, 0 if held_back else missing, retire, min(times, default=None))

@@ -130,8 +130,10 @@ class _Text:
         at = self._skip_blanks(self._at)
         end = self._match(at, letters or spelled.strip(), exact=not letters)
         if end is None and letters:  # the vendor may say nothing of marks that stand alone
-            at = self._skip_marks(at)
-            end = self._match(at, letters, exact=False)
+            letter = self._skip_marks(at)
+            end = self._match(letter, letters, exact=False)
+            if end is not None:
+                at = self._start_of_word(letter)
         if end is None and len(letters) >= _LETTERS:
             for later in range(at + 1, min(at + _LOOK_AHEAD, len(self._text))):
                 starts_word = self._text[later].isalnum() and not self._text[later - 1].isalnum()
@@ -148,6 +150,11 @@ class _Text:
     def _skip_blanks(self, at: int) -> int:
         while at < len(self._text) and self._text[at].isspace():
             at += 1
+        return at
+
+    def _start_of_word(self, at: int) -> int:
+        while at > self._at and not self._text[at - 1].isspace():
+            at -= 1
         return at
 
     def _skip_marks(self, at: int) -> int:

@@ -173,7 +173,7 @@ class GradiumProtocol(Protocol):
         if stream is None:  # abandoned, or a frame about nothing that is open
             return []
         if kind == "audio":
-            return [AudioData(stream, binascii.a2b_base64(message["audio"]))]
+            return [AudioData(stream, binascii.a2b_base64(message["audio"], strict_mode=True))]
         if kind == "text":
             start = float(message["start_s"])
             return [WordTimes(stream, (WordTime(message["text"], start, float(message.get("stop_s") or start)),))]

@@ -13,7 +13,7 @@ _BARE_MARK = re.compile(r"[。！？；，、]")
 #: Words whose full stop does not end a clause, and which belong to the next word.
 _ABBREVIATIONS = frozenset(
     (
-        "mr. mrs. ms. dr. prof. st. jr. sr. vs. no. nr. fig. vol. e.g. i.e. z.b. d.h. bzw. ca. art. m. mme. mlle. sra. "
+        "mr. mrs. ms. dr. prof. st. jr. sr. vs. nr. fig. vol. e.g. i.e. z.b. d.h. bzw. ca. art. m. mme. mlle. sra. "
         "dra. gen. col. capt. rev. hon. approx. dept. est."
     ).split()
 )

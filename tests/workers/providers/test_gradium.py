@@ -1,0 +1,207 @@
+"""Gradium's protocol, without a socket."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from saystream.common.audio import AudioFormat
+from saystream.common.errors import Action, InvalidSettings, Scope, VendorError
+from saystream.common.settings import ProviderSettings, VoiceSettings
+from saystream.workers.providers.base import (
+    AudioData,
+    Cancel,
+    Failed,
+    Finished,
+    Started,
+    StreamSpec,
+    WordTime,
+    WordTimes,
+)
+from saystream.workers.providers.gradium import Gradium, GradiumProtocol, Mode
+
+SPEC = StreamSpec("voice-1", AudioFormat(sample_rate=24_000))
+KEY = "a-secret-key"
+
+
+def sent(frames: list[Any]) -> list[dict[str, Any]]:
+    return [json.loads(frame) for frame in frames]
+
+
+def provider(**options: Any) -> Gradium:
+    return Gradium("gradium", ProviderSettings(api_key=KEY, options=options))  # type: ignore[arg-type]
+
+
+def failure(events: list[Any]) -> VendorError:
+    [event] = events
+    assert isinstance(event, Failed)
+    return event.error
+
+
+def test_a_turn_is_setup_phrases_one_flush_and_end_of_stream() -> None:
+    protocol = GradiumProtocol(Mode.SEQUENTIAL)
+    stream, frames = protocol.open(SPEC)
+    frames += protocol.text(stream, "Hello there,")
+    frames += protocol.finish(stream, "old friend.")
+    assert sent(frames) == [
+        {
+            "type": "setup",
+            "model_name": "default",
+            "voice_id": "voice-1",
+            "output_format": "pcm_24000",
+            "close_ws_on_eos": False,
+        },
+        {"type": "text", "text": "Hello there,"},
+        {"type": "text", "text": "old friend. <flush>"},
+        {"type": "end_of_stream"},
+    ]
+
+
+def test_a_turn_whose_last_phrase_has_gone_is_flushed_alone() -> None:
+    protocol = GradiumProtocol(Mode.SEQUENTIAL)
+    stream, _ = protocol.open(SPEC)
+    assert sent(protocol.finish(stream, ""))[0] == {"type": "text", "text": "<flush>"}
+
+
+def test_single_use_lets_the_vendor_close() -> None:
+    _, frames = GradiumProtocol(Mode.SINGLE).open(SPEC)
+    assert sent(frames)[0]["close_ws_on_eos"] is True
+    assert provider(mode="single").capabilities.turns == 1
+
+
+def test_voice_settings_go_into_json_config_as_a_string_and_pronunciation_does_not() -> None:
+    spec = StreamSpec("v", AudioFormat(), "beta", "en", {"temp": 0.5, "pronunciation_id": "p1"})
+    _, [setup] = GradiumProtocol(Mode.SEQUENTIAL, retry_for_s=2.0).open(spec)
+    message = json.loads(setup)
+    assert json.loads(message["json_config"]) == {"temp": 0.5}
+    assert (message["pronunciation_id"], message["model_name"], message["retry_for_s"]) == ("p1", "beta", 2.0)
+
+
+def test_what_the_vendor_says_is_told_in_our_words() -> None:
+    protocol = GradiumProtocol(Mode.SEQUENTIAL)
+    stream, _ = protocol.open(SPEC)
+    said = [
+        {"type": "ready", "request_id": "r", "model_name": "m", "sample_rate": 24000, "frame_size": 1920},
+        {"type": "text", "text": "Hi", "start_s": 0.1, "stop_s": 0.4, "stream_id": 0},
+        {"type": "text", "text": "you", "start_s": 0.5, "stream_id": 0},
+        {"type": "audio", "audio": base64.b64encode(b"\1\2").decode(), "start_s": 0, "stop_s": 0.08},
+        {"type": "need_more_text"},
+        {"type": "flushed"},
+        {"type": "yet unknown"},
+        {"type": "end_of_stream"},
+    ]
+    events = [event for message in said for event in protocol.receive(json.dumps(message))]
+    assert events == [
+        Started(stream, 24000),
+        WordTimes(stream, (WordTime("Hi", 0.1, 0.4),)),
+        WordTimes(stream, (WordTime("you", 0.5, 0.5),)),
+        AudioData(stream, b"\1\2"),
+        Finished(stream),
+    ]
+
+
+def test_a_frame_that_is_not_of_the_protocol_fails_the_connection() -> None:
+    protocol = GradiumProtocol(Mode.SEQUENTIAL)
+    protocol.open(SPEC)
+    for frame in (
+        "not json",
+        "[]",
+        '{"type":"audio"}',
+        '{"type":"audio","audio":"%"}',
+        '{"type":"text","text":"x"}',
+        b"\xff",
+    ):
+        error = failure(protocol.receive(frame))
+        assert (error.scope, error.action) == (Scope.SOCKET, Action.RECONNECT)
+
+
+def test_multiplexed_turns_are_told_apart_by_their_id() -> None:
+    protocol = GradiumProtocol(Mode.MULTIPLEXED)
+    first, frames = protocol.open(SPEC)
+    second, more = protocol.open(SPEC)
+    assert [message["client_req_id"] for message in sent(frames + more)] == [first, second]
+    assert sent(protocol.text(second, "x")) == [{"type": "text", "text": "x", "client_req_id": second}]
+    assert protocol.receive(json.dumps({"type": "end_of_stream", "client_req_id": second})) == [Finished(second)]
+    assert protocol.receive(json.dumps({"type": "audio", "audio": "AAA=", "client_req_id": first})) == [
+        AudioData(first, b"\0\0")
+    ]
+
+
+def test_frames_of_an_abandoned_turn_are_dropped() -> None:
+    protocol = GradiumProtocol(Mode.MULTIPLEXED)
+    stream, _ = protocol.open(SPEC)
+    assert sent(protocol.cancel(stream)) == [{"type": "end_of_stream", "client_req_id": stream}]
+    for kind in ("audio", "text", "end_of_stream", "error"):
+        assert protocol.receive(json.dumps({"type": kind, "audio": "AAA=", "client_req_id": stream})) == []
+
+
+def test_an_error_with_an_id_ends_that_turn_only() -> None:
+    protocol = GradiumProtocol(Mode.MULTIPLEXED)
+    first, _ = protocol.open(SPEC)
+    protocol.open(SPEC)
+    [event] = protocol.receive(json.dumps({"type": "error", "code": 1011, "message": "worker", "client_req_id": first}))
+    assert isinstance(event, Failed)
+    assert (event.stream, event.error.scope) == (first, Scope.STREAM)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "action"),
+    [
+        (1002, "input before setup", Action.GIVE_UP),
+        (1008, "invalid API key", Action.FIX_CONFIGURATION),
+        (1008, "concurrency limit reached", Action.RETRY_LATER),
+        (1008, "bad output format", Action.FIX_CONFIGURATION),
+        (1008, "idle for too long", Action.RECONNECT),
+        (1011, "Embeddings not found for x", Action.FIX_CONFIGURATION),
+        (1011, "worker failed", Action.RECONNECT),
+        (None, "?", Action.RECONNECT),
+    ],
+)
+def test_errors_are_classified_by_what_can_be_done(code: int | None, message: str, action: Action) -> None:
+    protocol = GradiumProtocol(Mode.SEQUENTIAL)
+    error = failure(protocol.receive(json.dumps({"type": "error", "code": code, "message": message})))
+    assert (error.action, error.code, error.text) == (action, code, message)
+
+
+def test_a_close_before_the_end_can_be_tried_again() -> None:
+    protocol = GradiumProtocol(Mode.SEQUENTIAL)
+    assert protocol.closed(1000, "").action is Action.RECONNECT
+    assert protocol.closed(None, "").action is Action.RECONNECT
+    assert protocol.closed(1008, "revoked key").action is Action.FIX_CONFIGURATION
+
+
+def test_the_key_travels_in_a_header_and_appears_nowhere_else() -> None:
+    gradium = provider()
+    assert gradium.handshake().headers["x-api-key"] == KEY
+    assert KEY not in repr(gradium.handshake())
+    assert KEY not in str(gradium.refused(403, f"key {KEY} is bad"))
+    error = failure(
+        gradium.protocol().receive(json.dumps({"type": "error", "code": 1008, "message": f"bad key {KEY}"}))
+    )
+    assert KEY not in str(error)
+
+
+def test_the_key_may_come_from_the_vendors_own_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIUM_API_KEY", "from-outside")
+    assert Gradium("g", ProviderSettings()).handshake().headers["x-api-key"] == "from-outside"
+
+
+def test_what_cannot_work_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GRADIUM_API_KEY", raising=False)
+    with pytest.raises(InvalidSettings, match=r"providers\.g: no API key"):
+        Gradium("g", ProviderSettings())
+    with pytest.raises(InvalidSettings, match="no option speed"):
+        provider(speed=2)
+    with pytest.raises(InvalidSettings, match=r"providers\.gradium\.options"):
+        provider(mode="parallel")
+    with pytest.raises(InvalidSettings, match=r"voices\.v\.sample_rate"):
+        provider().check("v", VoiceSettings(provider="gradium", voice_id="x", sample_rate=11_025))
+    with pytest.raises(InvalidSettings, match=r"voices\.v\.settings: Gradium does not know tempo"):
+        provider().check("v", VoiceSettings(provider="gradium", voice_id="x", settings={"tempo": 1}))
+
+
+def test_multiplexing_changes_how_a_turn_is_cancelled() -> None:
+    assert provider().capabilities.cancel is Cancel.CLOSE
+    assert provider(mode="multiplexed", streams=4).capabilities.cancel is Cancel.ABANDON
+    assert provider(mode="multiplexed", streams=4).capabilities.streams == 4
