@@ -1,15 +1,18 @@
-"""Connections to Redis with our own rules: no silent retries, a time-out on every call.
+"""Connections to Redis with our own rules: no silent retries, a time-out on every round trip.
 
 redis-py's defaults repeat a write whose reply was lost (two entries where there should be one) and let a dead
-connection hang for about a minute. Repeating is our decision, made where the id makes it harmless.
+connection hang for about a minute. Repeating is our decision, made where the id makes it harmless. Nor does redis-py
+keep the time: its time-out for sending goes through `asyncio.wait_for`, which before Python 3.12 may swallow a
+cancellation and makes a task for each command.
 """
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from redis import exceptions
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -17,15 +20,30 @@ from saystream.common.errors import InvalidInput, RedisUnavailable
 
 SCHEMES = ("redis://", "rediss://", "unix://")
 
+Part = str | bytes | int
+Command = Sequence[Part]
 
-def connect(url: str, *, timeout_s: float = 5.0, block_ms: int = 0, connections: int = 64) -> Redis:
+#: Errors of a server that will be itself again, or whose place another one takes.
+_PASSING = ("UNBLOCKED", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "MISCONF", "LOADING")
+
+
+class Client(Redis):
+    """A client that knows how long a round trip may take, in seconds."""
+
+    def __init__(self, pool: ConnectionPool, timeout_s: float) -> None:
+        super().__init__(connection_pool=pool)
+        self.auto_close_connection_pool = True
+        self.timeout_s = timeout_s
+
+
+def connect(url: str, *, timeout_s: float = 5.0, block_ms: int = 0, connections: int = 64) -> Client:
     """Make a client; it connects at its first command.
 
     Args:
         url: ``redis://``, ``rediss://`` or ``unix://``.
-        timeout_s: how long a reply may take.
-        block_ms: how long this client's blocking commands wait at most; the time-out is longer by so much.
-        connections: sockets at most; a call beyond that waits for a free one.
+        timeout_s: how long a round trip may take.
+        block_ms: how long this client's blocking commands wait at most; its round trips may take longer by so much.
+        connections: sockets at most; a round trip beyond that waits for a free one, in its time.
 
     Raises:
         InvalidInput: the URL is none of ours.
@@ -33,40 +51,74 @@ def connect(url: str, *, timeout_s: float = 5.0, block_ms: int = 0, connections:
     if not url.startswith(SCHEMES):
         raise InvalidInput(f"{_without_password(url)!r} is not a Redis URL: use one of {', '.join(SCHEMES)}")
     try:
-        return Redis.from_url(
+        pool = BlockingConnectionPool.from_url(
             url,
+            timeout=None,
             protocol=2,
             decode_responses=False,
             retry=Retry(NoBackoff(), 0),
             retry_on_error=[],
-            socket_timeout=timeout_s + block_ms / 1000,
+            socket_timeout=None,
             socket_connect_timeout=timeout_s,
-            **({} if url.startswith("unix://") else {"socket_keepalive": True}),
             max_connections=connections,
+            **({} if url.startswith("unix://") else {"socket_keepalive": True}),
         )
     except ValueError as error:
         raise InvalidInput(f"{_without_password(url)!r} is not a Redis URL: {error}") from error
+    return Client(pool, timeout_s + block_ms / 1000)
 
 
-async def call(redis: Redis, *command: str | bytes | int, **parsing: Any) -> Any:
+async def call(redis: Client, *command: Part, **parsing: Any) -> Any:
     """Run one command; ``parsing`` is what redis-py's reader of its reply wants to know.
 
     Raises:
         RedisUnavailable: no answer in time. A command that writes may or may not have been carried out.
+        ResponseError: redis-py's, where Redis refuses the command.
     """
     with translated():
-        return await redis.execute_command(*command, **parsing)
+        async with asyncio.timeout(redis.timeout_s):
+            execute: Callable[..., Awaitable[Any]] = redis.execute_command  # redis-py has no annotations for it
+            return await execute(*command, **parsing)
+
+
+async def call_all(redis: Client, commands: Sequence[Command]) -> list[Any]:
+    """Run commands in order in one round trip; where Redis refuses one, its place in the answer holds the error.
+
+    Raises:
+        RedisUnavailable: no answer in time. Any of them may or may not have been carried out.
+    """
+    pipeline = redis.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    with translated():
+        async with asyncio.timeout(redis.timeout_s):
+            replies = await pipeline.execute(raise_on_error=False)
+        for reply in replies:
+            if isinstance(reply, Exception) and _is_passing(reply):
+                raise reply
+    return list(replies)
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what redis-py raises for an absent, slow, loading or read-only server into RedisUnavailable."""
+    """Turn what redis-py raises for an absent, slow, loading, full or read-only server into RedisUnavailable."""
     try:
         yield
-    except (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ReadOnlyError, OSError) as error:
-        raise RedisUnavailable(f"Redis does not answer: {error}") from error
-    except exceptions.OutOfMemoryError as error:
-        raise RedisUnavailable(f"Redis is out of memory: {error}") from error
+    except (exceptions.RedisError, OSError) as error:
+        if _is_passing(error):
+            raise RedisUnavailable(f"Redis does not answer: {str(error) or 'no reply in time'}") from error
+        raise
+
+
+def _is_passing(error: Exception) -> bool:
+    unavailable = (
+        exceptions.ConnectionError,
+        exceptions.TimeoutError,
+        exceptions.ReadOnlyError,
+        exceptions.OutOfMemoryError,
+        OSError,
+    )
+    return isinstance(error, unavailable) or str(error).startswith(_PASSING)
 
 
 def _without_password(url: str) -> str:

@@ -1,0 +1,26 @@
+"""Consumers: listening to a session with a cursor, putting its audio together, recording it."""
+
+from saystream.consumer.assembler import Assembler, Drop, Put, TurnAudio
+from saystream.consumer.events import Event, Gap, Unreadable
+from saystream.consumer.listener import BEGINNING, LIVE, Listener, Start, listen
+from saystream.consumer.recorder import CannotRecord, RecordedTurn, Recorder, Recording, record
+
+__all__ = [
+    "BEGINNING",
+    "LIVE",
+    "Assembler",
+    "CannotRecord",
+    "Drop",
+    "Event",
+    "Gap",
+    "Listener",
+    "Put",
+    "RecordedTurn",
+    "Recorder",
+    "Recording",
+    "Start",
+    "TurnAudio",
+    "Unreadable",
+    "listen",
+    "record",
+]

@@ -96,7 +96,11 @@ class Rig:
             "SAYSTREAM_VOICES": json.dumps({name: voice.model_dump() for name, voice in self.settings.voices.items()}),
             "SAYSTREAM_WORKER": self.settings.worker.model_dump_json(),
         }
-        command = [sys.executable, "-c", "import asyncio,logging; from saystream.common.settings import load; from saystream.workers.worker import Worker; logging.basicConfig(level=20); asyncio.run(Worker(load()).run(asyncio.Event()))"]
+        command = [
+            sys.executable,
+            "-c",
+            "import asyncio,logging; from saystream.common.settings import load; from saystream.workers.worker import Worker; logging.basicConfig(level=20); asyncio.run(Worker(load()).run(asyncio.Event()))",
+        ]
         # A blocking start is what a test wants: nothing else is to happen meanwhile.
         with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:  # noqa: ASYNC220
             try:
@@ -134,7 +138,7 @@ class Rig:
         return heard
 
     async def listening(self, session: str) -> AsyncIterator[Event]:
-        async for event in listen(self.url, session, start=BEGINNING):
+        async for event in listen(self.url, session, start=BEGINNING, shards=self.settings.shards):
             yield event
 
 

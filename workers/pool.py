@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import Any
 
+from saystream.common.backoff import Backoff
 from saystream.common.errors import Action, Scope, VendorError
 from saystream.workers.connection import Connection, Stream
 from saystream.workers.pool_policy import Decision, PoolLimits, View, decide
@@ -34,7 +35,7 @@ class Pool:
         self._connections: dict[Connection, float] = {}  # and when each is retired
         self._opening = 0
         self._waiting: deque[asyncio.Future[Connection]] = deque()
-        self._failures = 0
+        self._backoff = Backoff(*_BACKOFF_S)
         self._open_at = 0.0
         self._last_error: VendorError | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -158,7 +159,8 @@ class Pool:
         if connection not in self._connections:
             return
         if connection.error is None:
-            self._failures, self._last_error = 0, None
+            self._backoff.succeeded()
+            self._last_error = None
         else:
             self._drop(connection)
             if connection.turns == 0 and time.monotonic() - connection.opened_at < _SOON_S:
@@ -167,9 +169,8 @@ class Pool:
 
     def _failed(self, error: VendorError) -> None:
         """A connection could not be opened, or was lost before it was of any use: try again later, and later still."""
-        self._failures += 1
         self._last_error = error
-        pause_s = min(_BACKOFF_S[1], _BACKOFF_S[0] * 2 ** (self._failures - 1)) * random.uniform(0.5, 1.0)
+        pause_s = self._backoff.failed()
         self._open_at = time.monotonic() + pause_s
         if not self._closing:
             log.warning("! no connection to %s: %s; trying again in %.1f s", self.provider.name, error, pause_s)

@@ -11,27 +11,18 @@ class Slots:
     """
 
     def __init__(self, count: int) -> None:
-        self.free = count
-        self._changed = asyncio.Event()
-        self._closed = False
+        self._free = asyncio.Semaphore(count)  # a fair one: no shard waits for ever behind another
 
     async def reserve(self, most: int) -> int:
-        """Take up to ``most`` slots, at least one; waits for it. Returns 0 when there will be no more."""
-        while not self.free and not self._closed:
-            self._changed.clear()
-            await self._changed.wait()
-        if self._closed:
-            return 0
-        taken = min(most, self.free)
-        self.free -= taken
+        """Take up to ``most`` slots, at least one; waits for the first."""
+        await self._free.acquire()
+        taken = 1
+        while taken < most and not self._free.locked():
+            await self._free.acquire()
+            taken += 1
         return taken
 
     def give_back(self, count: int = 1) -> None:
         """Free slots."""
-        self.free += count
-        self._changed.set()
-
-    def close(self) -> None:
-        """Give out no more."""
-        self._closed = True
-        self._changed.set()
+        for _ in range(count):
+            self._free.release()

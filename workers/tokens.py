@@ -5,20 +5,19 @@ that is added is read directly once; an entry in the worker's control stream let
 """
 
 import asyncio
+import contextlib
 import logging
-import random
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 
-from redis.asyncio import Redis
-
+from saystream.common.backoff import Backoff
 from saystream.common.errors import RedisUnavailable, SaystreamError
 from saystream.common.events import Seal, TokenEvent, decode_token
 from saystream.common.ids import EntryId, TurnRef, shard_of
 from saystream.common.keys import ShardKeys
 from saystream.common.ledger import Ledger
-from saystream.common.redis_client import call
+from saystream.common.redis_client import Client, call, call_all
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +72,7 @@ class TokenReader:
         worker: the worker's name.
     """
 
-    def __init__(self, ledger: Ledger, blocking: Callable[[], Redis], worker: str) -> None:
+    def __init__(self, ledger: Ledger, blocking: Callable[[], Client], worker: str) -> None:
         self._ledger, self._blocking, self._worker = ledger, blocking, worker
         self._groups: list[_Group] = []
 
@@ -111,7 +110,7 @@ class TokenReader:
 class _Group:
     """Streams of one shard that are read together."""
 
-    def __init__(self, redis: Redis, blocking: Redis, shard: int, name: str) -> None:
+    def __init__(self, redis: Client, blocking: Client, shard: int, name: str) -> None:
         self.shard = shard
         self.feeds: dict[bytes, Feed] = {}
         self._redis, self._blocking = redis, blocking
@@ -125,15 +124,11 @@ class _Group:
 
     async def add(self, feed: Feed) -> None:
         self.feeds[feed.key.encode()] = feed
-        try:
-            # In one round trip: a control stream never stays without an expiry.
-            pipeline = self._redis.pipeline(transaction=False)
-            pipeline.execute_command("XADD", self._control, "MAXLEN", 1, "*", "added", "")
-            pipeline.execute_command("PEXPIRE", self._control, _CONTROL_EXPIRY_MS)
-            await pipeline.execute(raise_on_error=False)
-        except Exception:
-            # The shared read ends by itself after BLOCK_MS and takes the turn in then.
-            log.debug("could not wake the token reader", exc_info=True)
+        # In one round trip: a control stream never stays without an expiry. If it fails, the shared read ends by itself
+        # after BLOCK_MS and takes the turn in then.
+        wake = [("XADD", self._control, "MAXLEN", 1, "*", "added", ""), ("PEXPIRE", self._control, _CONTROL_EXPIRY_MS)]
+        with contextlib.suppress(RedisUnavailable):
+            await call_all(self._redis, wake)
 
     async def close(self) -> None:
         self._task.cancel()
@@ -141,15 +136,14 @@ class _Group:
         await self._blocking.aclose()
 
     async def _read(self) -> None:
-        pause_s = 0.05
+        backoff = Backoff(0.05, 1.0)
         while True:
             try:
                 await self._read_once()
-                pause_s = 0.05
+                backoff.succeeded()
             except RedisUnavailable as error:
                 log.warning("! cannot read tokens, trying again: %s", error)
-                await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
-                pause_s = min(pause_s * 2, 1.0)
+                await asyncio.sleep(backoff.failed())
 
     async def _read_once(self) -> None:
         feeds = dict(self.feeds)

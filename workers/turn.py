@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-import random
 import time
 from collections import deque
 
+from saystream.common.backoff import Backoff
 from saystream.common.errors import Action, Fenced, RedisUnavailable, SaystreamError, Scope, VendorError
 from saystream.common.events import EndOfText, Flush, Seal, Text, Word, encode_audio, encode_splice, encode_words
 from saystream.common.ledger import Claim, Ledger
@@ -117,6 +117,7 @@ class Attempt:
         raise stopped[0]
 
     async def _speak(self) -> tuple[State, str]:
+        backoff = Backoff(*_BACKOFF_S)
         for number in range(1, self._streams + 1):
             try:
                 await self._speak_once()
@@ -124,12 +125,14 @@ class Attempt:
                 if not error.retryable or number == self._streams:
                     return State.FAILED, str(error)
                 log.info("↻ %s: %s; going on at sample %d", self._claim.ref.turn, error, self._timeline.cut)
-                await self._go_back(number, error)
+                self._go_back()
+                if error.action is Action.RETRY_LATER or number > 1:  # the first time, another socket is there at once
+                    await asyncio.sleep(backoff.failed())
             else:
                 break
         return State.DONE, ""
 
-    async def _go_back(self, number: int, error: VendorError) -> None:
+    def _go_back(self) -> None:
         """Make ready for another stream of speech from the end of the last whole word."""
         timeline = self._timeline
         if timeline.position > timeline.cut:
@@ -137,9 +140,6 @@ class Attempt:
         timeline.restart()
         self._words.clear()
         self._finish_sent_at = None
-        if error.action is Action.RETRY_LATER or number > 1:
-            pause_s = min(_BACKOFF_S[1], _BACKOFF_S[0] * 2 ** (number - 1))
-            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
 
     async def _speak_once(self) -> None:
         """Speak what has not been spoken, in one stream of speech.
@@ -256,7 +256,7 @@ class Attempt:
     async def _finish(self, reason: State, cause: str = "") -> None:
         """End the turn, as soon as Redis lets us: repeating is harmless."""
         await self._line.drained()
-        timeline, pause_s = self._timeline, 0.05
+        timeline, backoff = self._timeline, Backoff(0.05, 1.0)
         while True:
             try:
                 await self._ledger.finish(
@@ -264,8 +264,7 @@ class Attempt:
                 )
                 return
             except RedisUnavailable:
-                await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
-                pause_s = min(1.0, pause_s * 2)
+                await asyncio.sleep(backoff.failed())
 
     async def _give_back(self) -> None:
         """Publish what there is and let another worker go on."""

@@ -10,14 +10,13 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
-from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from saystream.common.audio import AudioFormat
 from saystream.common.errors import Fenced, InvalidSettings, RedisUnavailable, SaystreamError
 from saystream.common.ledger import Claim, Ledger, Message, Refusal
 from saystream.common.ledger.queue import Queue
-from saystream.common.redis_client import call, connect
+from saystream.common.redis_client import Client, call, connect
 from saystream.common.settings import Settings
 from saystream.common.states import State
 from saystream.workers.pool import Pool
@@ -95,7 +94,7 @@ class Worker:
         Cancelling it gives back at once.
 
         Raises:
-            RedisUnavailable: Redis does not answer at the start. Later the worker waits for it.
+            RedisUnavailable: Client does not answer at the start. Later the worker waits for it.
             ShardMismatch: other processes use another number of shards.
         """
         async with AsyncExitStack() as stack:
@@ -123,11 +122,10 @@ class Worker:
                 group.create_task(self._keep_house(queues), name="housekeeping"),
             ]
             loops = [group.create_task(self._dispatch(queue), name="dispatch") for queue in queues]
-            log.info("= %s is ready: %d voices, %d slots", self.name, len(self._voices), self._slots.free)
+            log.info("= %s is ready: %d voices, %d slots", self.name, len(self._voices), self.settings.worker.slots)
             self.ready.set()
             await stop.wait()
             self._draining = True
-            self._slots.close()
             log.info("= draining: no more turns, %d are running", len(self._held))
             for loop in loops:
                 loop.cancel()
@@ -147,11 +145,11 @@ class Worker:
             free = await self._slots.reserve(share)
             try:
                 messages: list[Message] = []
-                if free and time.monotonic() >= look_at:
+                if time.monotonic() >= look_at:
                     messages = await queue.abandoned(int(self._lease_s * 1000), free)
                     if not messages:
                         look_at = time.monotonic() + self._lease_s / 2 * random.uniform(0.8, 1.0)
-                if free and not messages:
+                if not messages:
                     messages = await queue.ready(free, max(10, int(self._lease_s * 500)))
             except RedisUnavailable as error:
                 log.warning("! cannot take turns, trying again: %s", error)
@@ -263,10 +261,10 @@ class Worker:
 
     # beginning and end
 
-    def _client(self, block_ms: int = 0) -> Redis:
+    def _client(self, block_ms: int = 0) -> Client:
         return connect(self._url, timeout_s=self.settings.redis_timeout_s, block_ms=block_ms)
 
-    async def _connect(self, stack: AsyncExitStack, block_ms: int = 0) -> Redis:
+    async def _connect(self, stack: AsyncExitStack, block_ms: int = 0) -> Client:
         client = self._client(block_ms)
         stack.push_async_callback(client.aclose)
         return client

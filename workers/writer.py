@@ -6,10 +6,10 @@ ten costs a quarter of ten single appends. A turn's first audio never waits.
 
 import asyncio
 import logging
-import random
 from collections import deque
 from collections.abc import Callable
 
+from saystream.common.backoff import Backoff
 from saystream.common.errors import Fenced, RedisUnavailable, SaystreamError
 from saystream.common.events import Encoded
 from saystream.common.ledger import Append, Claim, Ledger, Outcome
@@ -159,11 +159,10 @@ class Writer:
 
     async def _publish(self, batch: list[tuple[Line, Append, int]]) -> list[Outcome]:
         """Append a batch, again and again until Redis has answered: an entry that is there already stays one entry."""
-        pause_s = _BACKOFF_S[0]
+        backoff = Backoff(*_BACKOFF_S)
         while True:
             try:
                 return await self._ledger.publish([append for _, append, _ in batch])
             except RedisUnavailable as error:
                 log.warning("! cannot publish, trying again: %s", error)
-                await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
-                pause_s = min(pause_s * 2, _BACKOFF_S[1])
+                await asyncio.sleep(backoff.failed())

@@ -15,6 +15,7 @@ local message, owner, most_attempts, format = ARGV[5], ARGV[6], tonumber(ARGV[7]
 local fields = read_turn(turn)
 if not fields then
   acknowledge(message)
+  if redis.call('HGET', SESSION, 'speaking') == turn then advance() end
   return cjson.encode({status = 'gone'})
 end
 if fields.ended or fields.message ~= message then

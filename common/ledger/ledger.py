@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import Any
 
 import orjson
-from redis.asyncio import Redis
 
 from saystream.common.audio import AudioFormat
 from saystream.common.errors import Fenced, SessionBusy, ShardMismatch, TurnConflict, UnknownTurn
@@ -16,7 +15,7 @@ from saystream.common.keys import SHARDS, VOICES, ShardKeys
 from saystream.common.ledger import output, tokens
 from saystream.common.ledger.queue import Message, Queue
 from saystream.common.ledger.scripts import CLAIM, FINISH, INTERRUPT, OPEN, RELEASE, Argument, Script
-from saystream.common.redis_client import call, translated
+from saystream.common.redis_client import Client, call, call_all
 from saystream.common.request import TurnRequest
 from saystream.common.states import State
 
@@ -106,7 +105,7 @@ class Ledger:
         retention_ms: how long what is opened here outlives its last change.
     """
 
-    def __init__(self, redis: Redis, *, shards: int = 1, retention_ms: int = 86_400_000) -> None:
+    def __init__(self, redis: Client, *, shards: int = 1, retention_ms: int = 86_400_000) -> None:
         self.redis, self.shards, self.retention_ms = redis, shards, retention_ms
 
     def keys(self, session: str) -> ShardKeys:
@@ -163,7 +162,7 @@ class Ledger:
 
     # workers
 
-    def queue(self, shard: int, blocking: Redis, worker: str) -> Queue:
+    def queue(self, shard: int, blocking: Client, worker: str) -> Queue:
         """Return a shard's dispatch stream, as a worker sees it."""
         return Queue(self.redis, blocking, ShardKeys(shard), worker)
 
@@ -209,19 +208,14 @@ class Ledger:
 
     async def keep(self, refs: Iterable[TurnRef]) -> None:
         """Put off the expiry of turns that are being spoken, and of their sessions."""
-        pipeline = self.redis.pipeline(transaction=False)
+        commands = []
         for session, turn in refs:
             keys = self.keys(session)
-            for key in (
-                keys.turn(turn),
-                keys.tokens(turn),
-                keys.session(session),
-                keys.waiting(session),
-                keys.audio(session),
-            ):
-                pipeline.pexpire(key, self.retention_ms)
-        with translated():
-            await pipeline.execute(raise_on_error=False)
+            of_turn = (keys.turn(turn), keys.tokens(turn))
+            of_session = (keys.session(session), keys.waiting(session), keys.audio(session))
+            commands += [("PEXPIRE", key, self.retention_ms) for key in of_turn + of_session]
+        if commands:
+            await call_all(self.redis, commands)
 
     # voices: what workers speak, so that a producer's typing error is found where it is made
 

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from saystream.common.events import Encoded
 from saystream.common.ids import EntryId
-from saystream.common.redis_client import call, translated
+from saystream.common.redis_client import Client, call, call_all
 
 
 class Outcome(Enum):
@@ -30,17 +29,14 @@ class Append:
     fields: Encoded
 
 
-async def publish(redis: Redis, appends: Sequence[Append]) -> list[Outcome]:
+async def publish(redis: Client, appends: Sequence[Append]) -> list[Outcome]:
     """Append entries, in order, in one round trip; what is refused does not keep the others back.
 
     Raises:
         RedisUnavailable: nothing is known of any of them; sending all of them again is harmless.
     """
-    pipeline = redis.pipeline(transaction=False)
-    for append in appends:
-        pipeline.execute_command("XADD", append.key, "NOMKSTREAM", str(append.id), *flat(append.fields))
-    with translated():
-        replies = await pipeline.execute(raise_on_error=False)
+    commands = [("XADD", append.key, "NOMKSTREAM", str(append.id), *flat(append.fields)) for append in appends]
+    replies = await call_all(redis, commands)
     outcomes: list[Outcome] = []
     for append, reply in zip(appends, replies, strict=True):
         if isinstance(reply, bytes):
@@ -50,8 +46,7 @@ async def publish(redis: Redis, appends: Sequence[Append]) -> list[Outcome]:
         elif is_refused_id(reply):
             outcomes.append(await _own_copy_or_fence(redis, append))
         else:
-            with translated():
-                raise reply
+            raise reply
     return outcomes
 
 
@@ -60,7 +55,7 @@ def is_refused_id(reply: object) -> bool:
     return isinstance(reply, ResponseError) and "equal or smaller" in str(reply)
 
 
-async def last_id(redis: Redis, key: str) -> EntryId | None:
+async def last_id(redis: Client, key: str) -> EntryId | None:
     """Return the id of a stream's last entry, deleted and trimmed ones included; None if there is no stream."""
     try:
         info = await call(redis, "XINFO STREAM", key)
@@ -71,7 +66,7 @@ async def last_id(redis: Redis, key: str) -> EntryId | None:
     return EntryId.parse(info["last-generated-id"])
 
 
-async def _own_copy_or_fence(redis: Redis, append: Append) -> Outcome:
+async def _own_copy_or_fence(redis: Client, append: Append) -> Outcome:
     last = await last_id(redis, append.key)
     if last is None:
         return Outcome.GONE

@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from saystream.common.ids import SessionId, TurnId, TurnRef
 from saystream.common.keys import GROUP, ShardKeys
 from saystream.common.ledger.scripts import LEAVE
-from saystream.common.redis_client import call
+from saystream.common.redis_client import Client, call
 
 
 class Message(NamedTuple):
@@ -31,7 +30,7 @@ class Queue:
         worker: the worker's name, unique among all workers.
     """
 
-    def __init__(self, redis: Redis, blocking: Redis, keys: ShardKeys, worker: str) -> None:
+    def __init__(self, redis: Client, blocking: Client, keys: ShardKeys, worker: str) -> None:
         self._redis, self._blocking, self._keys, self._worker = redis, blocking, keys, worker
 
     async def join(self) -> None:
@@ -91,7 +90,7 @@ class Queue:
         ]
 
 
-async def lag(redis: Redis, keys: ShardKeys) -> tuple[int, int]:
+async def lag(redis: Client, keys: ShardKeys) -> tuple[int, int]:
     """Return how many turns are in dispatch, and how many of them are in the hands of a worker."""
     length = await call(redis, "XLEN", keys.dispatch)
     pending = await call(redis, "XPENDING", keys.dispatch, GROUP)

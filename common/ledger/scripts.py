@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from saystream.common.redis_client import call
+from saystream.common.redis_client import Client, call
 from saystream.common.states import NEXT
 
 Argument = str | bytes | int
@@ -36,7 +35,7 @@ class Script:
         self.source = "".join([*parts, (folder / f"{name}.lua").read_text("utf-8")])
         self.digest = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
-    async def __call__(self, redis: Redis, keys: Sequence[str], args: Sequence[Argument]) -> Any:
+    async def __call__(self, redis: Client, keys: Sequence[str], args: Sequence[Argument]) -> Any:
         """Run the script; a server that does not know it yet (restarted, failed over, flushed) is given its source."""
         try:
             return await call(redis, "EVALSHA", self.digest, len(keys), *keys, *args)

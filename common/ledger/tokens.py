@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 
-from redis.asyncio import Redis
-
 from saystream.common.errors import TurnEnded, TurnError, TurnFailed, TurnInterrupted
 from saystream.common.events import Seal, TokenEvent, decode_token, encode_token
 from saystream.common.ids import EntryId
 from saystream.common.ledger.output import flat, is_refused_id
-from saystream.common.redis_client import call, translated
+from saystream.common.redis_client import Client, call, call_all
 from saystream.common.states import State
 
 _ENDED: dict[State, type[TurnEnded]] = {State.INTERRUPTED: TurnInterrupted, State.FAILED: TurnFailed}
@@ -18,7 +16,7 @@ _MESSAGES = {
 }
 
 
-async def append(redis: Redis, key: str, turn: str, first: int, events: Sequence[TokenEvent]) -> None:
+async def append(redis: Client, key: str, turn: str, first: int, events: Sequence[TokenEvent]) -> None:
     """Append the token events number ``first``, ``first + 1``, … in one round trip.
 
     Repeating is harmless: an event that is there already is not written twice.
@@ -27,24 +25,21 @@ async def append(redis: Redis, key: str, turn: str, first: int, events: Sequence
         TurnInterrupted, TurnFailed, TurnEnded: the stream is sealed; what had been appended before is there.
         RedisUnavailable: nothing is known of any of them; sending all of them again is harmless.
     """
-    pipeline = redis.pipeline(transaction=False)
-    for number, event in enumerate(events, first):
-        pipeline.execute_command("XADD", key, "NOMKSTREAM", f"{number}-0", *flat(encode_token(event)))
-    with translated():
-        replies = await pipeline.execute(raise_on_error=False)
+    numbered = enumerate(events, first)
+    commands = [("XADD", key, "NOMKSTREAM", f"{number}-0", *flat(encode_token(event))) for number, event in numbered]
+    replies = await call_all(redis, commands)
     for number, reply in enumerate(replies, first):
         if isinstance(reply, bytes):
             continue
         if reply is None:
             raise TurnEnded(turn, "The turn is no longer in Redis: it has expired.")
         if not is_refused_id(reply):
-            with translated():
-                raise reply
+            raise reply
         if not await call(redis, "XRANGE", key, f"{number}-0", f"{number}-0"):
             raise ended(turn, await sealed_as(redis, key))
 
 
-async def sealed_as(redis: Redis, key: str) -> State | None:
+async def sealed_as(redis: Client, key: str) -> State | None:
     """Return how the turn ended if its token stream is sealed, else None."""
     for _, fields in await call(redis, "XREVRANGE", key, "+", "-", "COUNT", 1):
         if isinstance(event := decode_token(fields), Seal):
@@ -59,7 +54,7 @@ def ended(turn: str, state: State | None) -> TurnError:
     return _ENDED.get(state, TurnEnded)(turn, _MESSAGES.get(state, ""))
 
 
-async def read(redis: Redis, key: str, after: int, count: int) -> list[tuple[int, TokenEvent | Seal]]:
+async def read(redis: Client, key: str, after: int, count: int) -> list[tuple[int, TokenEvent | Seal]]:
     """Read up to ``count`` token events behind number ``after``, without waiting."""
     entries = await call(redis, "XRANGE", key, f"({after}-0", "+", "COUNT", count)
     return [(EntryId.parse(entry_id).major, decode_token(fields)) for entry_id, fields in entries]

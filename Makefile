@@ -1,0 +1,72 @@
+# What can be done here. `make` lists it; every recipe does its own set-up, given Python 3.11 and a package index.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+ROOMS := common producer workers consumer compose
+# What has to work with the redis-py that arq allows, too.
+CORE_TESTS := $(wildcard $(addprefix tests/,common producer workers consumer promises))
+
+DEMO := $(VENV)/.installed-demo
+DEV := $(VENV)/.installed-dev
+REDIS5 := build/redis5/.installed
+
+.PHONY: help install demo up test test-latest test-redis5 lint types format bench clean
+
+help: ## List what can be done
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(DEV) ## Set up .venv with all that development needs
+
+demo: $(DEMO) ## Hear a turn, on this machine alone
+	$(VENV)/bin/saystream demo
+
+up: $(DEMO) ## Run everything on this machine: Redis, a worker, the gateway, the stand-in vendor
+	$(VENV)/bin/saystream up
+
+test: test-latest test-redis5 ## Run all tests, then the core's again on redis-py 5
+
+test-latest: $(DEV)
+	$(PY) -m pytest
+
+test-redis5: $(DEV) $(REDIS5) ## Run the core's tests on redis-py 5
+	PYTHONPATH=build/redis5 $(PY) -m pytest $(CORE_TESTS)
+
+lint: $(DEV) ## Check style and format
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+
+types: $(DEV) build/types/saystream ## Check types
+	$(VENV)/bin/mypy $(addprefix -p saystream.,$(ROOMS))
+	$(VENV)/bin/mypy tests
+
+format: $(DEV) ## Format, and repair what ruff can
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
+
+bench: $(DEV) ## Measure
+	$(PY) tests/bench/run.py
+
+clean: ## Remove what was built, all but .venv
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find $(ROOMS) tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(PY):
+	$(PYTHON) -m venv $(VENV)
+
+$(DEMO): pyproject.toml | $(PY)
+	$(PIP) install --editable '.[local]'
+	touch $@
+
+$(DEV): pyproject.toml | $(PY)
+	$(PIP) install --editable '.[local,test,dev]'
+	touch $@ $(DEMO)
+
+$(REDIS5): pyproject.toml | $(DEV)
+	$(PIP) install --upgrade --target build/redis5 'redis>=5.3,<6'
+	touch $@
+
+build/types/saystream:
+	mkdir -p build/types
+	ln -sfn ../.. $@

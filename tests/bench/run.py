@@ -1,0 +1,208 @@
+"""`make bench`: what saystream adds between the LLM and the vendor, and between the vendor and the listener.
+
+A real Redis, a worker in a process of its own, the stand-in vendor answering at once, and for each turn a producer that
+sends 30 tokens a second and a consumer that tails the session. Twelve tokens make one word of 0.4 s of audio, and each
+word ends a phrase: so whatever passes between its last token and its arrival at the vendor is ours.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import orjson
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from saystream.common.events import Audio, End
+from saystream.common.loop import run
+from saystream.common.redis_client import call, connect
+from saystream.compose.redis_server import PrivateRedis
+from saystream.compose.standin import TEST_KEY, Behaviour, StandIn
+from saystream.consumer import BEGINNING, listen
+from saystream.producer import Speaker
+
+TOKEN_S = 1 / 30
+TOKENS = 12
+#: Scales the marker voice so that a word of twelve characters lasts 0.4 s with the gap behind it.
+PACE = 0.5
+
+
+@dataclass
+class Figures:
+    """What was measured at one load. Times in seconds."""
+
+    turns: int
+    seconds: float
+    token_to_vendor: list[float] = field(default_factory=list)
+    audio_to_consumer: list[float] = field(default_factory=list)
+    audio_s: float = 0.0
+    worker_cpu_s: float = 0.0
+    redis_cpu_s: float = 0.0
+
+    def row(self) -> list[str]:
+        to_vendor, to_consumer = (
+            np.percentile(np.array(times) * 1000, (50, 99)) for times in (self.token_to_vendor, self.audio_to_consumer)
+        )
+        minutes = self.audio_s / 60
+        return [
+            str(self.turns),
+            *(f"{value:.2f}" for value in (*to_vendor, *to_consumer)),
+            f"{self.worker_cpu_s / minutes:.3f}",
+            f"{self.redis_cpu_s / minutes:.3f}",
+            f"{self.worker_cpu_s / self.audio_s * 1000:.2f}",
+            f"{100 * self.worker_cpu_s / self.seconds:.0f} %",
+        ]
+
+
+COLUMNS = [
+    "turns at once",
+    "token→vendor p50 ms",
+    "p99 ms",
+    "audio→consumer p50 ms",
+    "p99 ms",
+    "worker CPU s / min audio",
+    "Redis CPU s / min audio",
+    "worker CPU ms / turn-second",
+    "of a core",
+]
+
+
+def in_letters(digits: str) -> str:
+    """Write a number in letters: behind a digit, a comma may be a number's own and no phrase ends."""
+    return digits.translate(str.maketrans("0123456789", "abcdefghij"))
+
+
+class Bench:
+    """One set-up, measured at several loads."""
+
+    def __init__(self, url: str, standin: StandIn, worker: asyncio.subprocess.Process) -> None:
+        self.url, self.standin, self.worker = url, standin, worker
+        self.redis = connect(url)
+
+    async def measure(self, turns: int, seconds: float, round_: str) -> Figures:
+        figures = Figures(turns, seconds)
+        sent: dict[str, float] = {}
+        heard: dict[str, list[float]] = {}
+        worker_cpu, redis_cpu = self._worker_cpu_s(), await self._redis_cpu_s()
+        began = time.monotonic()
+        async with Speaker.connect(self.url) as speaker, asyncio.TaskGroup() as group:
+            for number in range(turns):
+                name = f"{round_}-{number:03}"
+                group.create_task(self._produce(speaker, name, number, seconds, sent))
+                group.create_task(self._consume(name, heard, figures))
+        figures.seconds = time.monotonic() - began
+        figures.worker_cpu_s = self._worker_cpu_s() - worker_cpu
+        figures.redis_cpu_s = await self._redis_cpu_s() - redis_cpu
+        self._compare(sent, heard, figures)
+        return figures
+
+    async def _produce(self, speaker: Speaker, name: str, number: int, seconds: float, sent: dict[str, float]) -> None:
+        """Send words of a token a letter; the last token holds the comma and the blank that end the phrase."""
+        begin = time.monotonic() + TOKEN_S * (number % 7) / 7  # producers are not in step
+        async with speaker.turn(name, turn=name, voice="marker") as turn:
+            for word in range(int(seconds / (TOKENS * TOKEN_S))):
+                text = in_letters(f"{number:03}{word:0{TOKENS - 4}}")
+                for part, token in enumerate((*text, ", ")):
+                    await asyncio.sleep(max(0.0, begin + (TOKENS * word + part) * TOKEN_S - time.monotonic()))
+                    sent[f"{name} {text},"] = time.monotonic()
+                    await turn.send(token)
+
+    async def _consume(self, name: str, heard: dict[str, list[float]], figures: Figures) -> None:
+        times = heard[name] = []
+        async for event in listen(self.url, name, start=BEGINNING):
+            if isinstance(event, Audio):
+                times.append(time.monotonic())
+            elif isinstance(event, End):
+                figures.audio_s += event.samples / 24_000
+                return
+
+    def _compare(self, sent: dict[str, float], heard: dict[str, list[float]], figures: Figures) -> None:
+        """Match what left with what arrived: phrases by their text, audio by its place in the turn."""
+        names = {f"{key.split()[1][:3]}": key.split()[0] for key in sent}
+        for request in list(self.standin.stats.requests)[-figures.turns :]:
+            words = [(at, text.split()[0]) for at, text in request.texts if text.split()[0] != "<flush>"]
+            if not words:
+                continue
+            name = names[words[0][1][:3]]
+            figures.token_to_vendor += [at - sent[f"{name} {word}"] for at, word in words]
+            figures.audio_to_consumer += [
+                arrived - left for left, arrived in zip(request.frames, heard[name], strict=True)
+            ]
+
+    def _worker_cpu_s(self) -> float:
+        fields = Path(f"/proc/{self.worker.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    async def _redis_cpu_s(self) -> float:
+        info = await call(self.redis, "INFO", "cpu")
+        return float(info["used_cpu_sys"]) + float(info["used_cpu_user"])
+
+
+async def start_worker(url: str, standin: StandIn) -> asyncio.subprocess.Process:
+    """Start a worker as operators do, and wait until it is ready."""
+    voice = {"provider": "gradium", "voice_id": "marker"}
+    environment = os.environ | {
+        "SAYSTREAM_REDIS_URL": url,
+        "SAYSTREAM_PROVIDERS": json.dumps({"gradium": {"url": standin.gradium_url, "api_key": TEST_KEY, "max": 512}}),
+        "SAYSTREAM_VOICES": json.dumps({"marker": voice}),
+        "SAYSTREAM_WORKER": json.dumps({"slots": 512}),
+    }
+    command = [sys.executable, "-c", "from saystream.compose.cli import main; main()", "worker"]
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
+    assert process.stderr
+    while b"is ready" not in (line := await process.stderr.readline()):
+        if not line:
+            raise SystemExit(f"the worker ended with {await process.wait()}")
+    return process
+
+
+async def main(loads: list[int], seconds: float) -> list[list[str]]:
+    """Measure at each load; print the table and return its rows."""
+    console = Console()
+    async with AsyncExitStack() as stack:
+        redis = stack.enter_context(PrivateRedis())
+        standin = await stack.enter_async_context(StandIn(behaviour=Behaviour(marker_pace=PACE), engine="marker"))
+        worker = await start_worker(redis.url, standin)
+        assert worker.stderr
+        draining = asyncio.create_task(worker.stderr.read())  # its log must not fill the pipe
+        bench = Bench(redis.url, standin, worker)
+        stack.push_async_callback(bench.redis.aclose)
+        try:
+            with Progress(console=console, transient=True) as progress:
+                bar = progress.add_task("measuring", total=len(loads))
+                await bench.measure(4, 2.0, "warm-up")
+                rows = []
+                for turns in loads:
+                    progress.update(bar, description=f"{turns} turns at once, {seconds:g} s")
+                    rows.append(await bench.measure(turns, seconds, f"load{turns}"))
+                    progress.advance(bar)
+        finally:
+            worker.terminate()
+            await worker.wait()
+            await draining
+    table = Table(
+        *COLUMNS, title=f"saystream, {redis.version}, {seconds:g} s a load, 30 tokens/s and 1 s of audio/s a turn"
+    )
+    for figures in rows:
+        table.add_row(*figures.row())
+    console.print(table)
+    return [figures.row() for figures in rows]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, nargs="+", default=[1, 10, 50], help="turns at once (default: 1 10 50)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long each load lasts (default: 20)")
+    parser.add_argument("--out", type=Path, help="also write the table as JSON to this file")
+    given = parser.parse_args()
+    rows = run(main(given.turns, given.seconds))
+    if given.out:
+        given.out.write_bytes(orjson.dumps({"columns": COLUMNS, "rows": rows}))

@@ -1,0 +1,188 @@
+"""A worker as a whole: what it takes, what it refuses, how it begins and ends."""
+
+import asyncio
+import logging
+
+import pytest
+
+from saystream.common.errors import InvalidSettings, RedisUnavailable, ShardMismatch
+from saystream.common.events import Begin, Splice, Words
+from saystream.common.ledger import Ledger
+from saystream.common.redis_client import call, connect
+from saystream.common.request import TurnRequest
+from saystream.common.settings import load
+from saystream.common.states import State
+from saystream.compose.standin import TEST_KEY, Behaviour
+from saystream.workers.worker import Worker
+from tests.rig import rig
+from tests.timing import eventually
+
+
+async def test_a_turn_without_text_ends_done_with_no_audio(redis_url: str) -> None:
+    async with rig(redis_url) as way:
+        await way.say("s", "nothing", "")
+        await way.say("s", "blank", " \n ")
+        heard = await way.hear("s", "nothing", "blank")
+        assert [(end.reason, end.samples) for end in heard.ends.values()] == [(State.DONE, 0), (State.DONE, 0)]
+
+
+async def test_text_goes_in_phrases_and_is_flushed_once_at_the_end(redis_url: str) -> None:
+    async with rig(redis_url) as way:
+        await way.say("s", "t", "Hello there, my friend. How do you do on this fine day?")
+        await way.hear("s", "t")
+        [request] = way.standin.stats.requests
+        assert request.flushes == 1
+        assert request.heard[-1].endswith("<flush>")
+        assert all(text == " ".join(text.split()) for text in request.heard)
+
+
+async def test_a_flush_that_the_producer_asks_for_is_sent_where_it_was_asked(redis_url: str) -> None:
+    async with rig(redis_url) as way, way.speaker() as speaker:
+        async with speaker.turn("s", turn="t") as turn:
+            await turn.send("Wait a moment ")
+            await turn.flush()
+            await way.standin.stats.until(lambda stats: any(request.flushes for request in stats.requests))
+            await turn.send("here it is.")
+        heard = await way.hear("s", "t")
+        assert heard.words("t") == "Wait a moment here it is.".split()
+        assert way.standin.stats.requests[-1].flushes == 2
+
+
+async def test_words_are_published_with_their_places_in_text_and_audio(redis_url: str) -> None:
+    text = "Hello there, old friend."
+    async with rig(redis_url) as way:
+        await way.say("s", "t", text)
+        heard = await way.hear("s", "t")
+    words = [word for event in heard.of("t", Words) for word in event.words]
+    assert [text[word.start : word.end] for word in words] == text.split()
+    marked = heard.decoded("t").words
+    assert [(word.first_sample, word.last_sample) for word in words] == [
+        (mark.first_sample, mark.last_sample) for mark in marked
+    ]
+
+
+async def test_the_turn_begins_with_its_format_voice_and_metadata(redis_url: str) -> None:
+    async with rig(redis_url) as way:
+        await way.say("s", "t", "Hello.", voice="other", metadata={"who": "me"})
+        [begin] = (await way.hear("s", "t")).of("t", Begin)
+        assert (begin.voice, begin.metadata, begin.format.sample_rate) == ("other", {"who": "me"}, 24_000)
+
+
+async def test_no_more_turns_are_taken_than_there_are_slots(redis_url: str) -> None:
+    async with rig(redis_url, worker={"slots": 2, "lease_s": 5.0}, behaviour=Behaviour(speed=10.0)) as way:
+        for number in range(5):
+            await way.say(f"s{number}", f"t{number}", "one two three four five six")
+        await way.standin.stats.until(lambda stats: stats.requests_started == 2)
+        redis = connect(redis_url)
+        assert (await call(redis, "XPENDING", "saystream:{0}:dispatch", "workers"))["pending"] == 2
+        await redis.aclose()
+        for number in range(5):
+            await way.hear(f"s{number}", f"t{number}")
+
+
+async def test_a_voice_that_this_worker_does_not_know_fails_the_turn_and_names_those_it_does(redis_url: str) -> None:
+    async with rig(redis_url) as way:
+        redis = connect(redis_url)
+        await Ledger(redis).open(TurnRequest.check(session="s", turn="t", voice="nobody"))
+        await redis.aclose()
+        heard = await way.hear("s", "t")
+        assert heard.ends["t"].reason is State.FAILED
+        assert heard.ends["t"].cause == "voice 'nobody' is none of: default, other"
+
+
+async def test_a_wrong_key_fails_the_turn_with_the_vendors_words_and_without_the_key(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with rig(redis_url) as good:
+        providers = {"gradium": {"url": good.standin.gradium_url, "api_key": "not-the-key"}}
+        async with rig(redis_url, providers=providers) as way:
+            good.stops[0].set()
+            await good.runs[0]
+            await way.say("s", "t", "Hello there.")
+            heard = await way.hear("s", "t")
+    assert heard.ends["t"].reason is State.FAILED
+    assert "1008" in heard.ends["t"].cause
+    assert "not-the-key" not in heard.ends["t"].cause + caplog.text
+
+
+async def test_a_silent_vendor_is_given_up_in_time(redis_url: str) -> None:
+    """Half of the promise that every wait ends: the first stream owes audio for ever, the second one speaks."""
+    async with rig(redis_url, behaviour=Behaviour(first_audio_delay_s=60.0)) as way:
+        providers = {"gradium": {"url": way.standin.gradium_url, "api_key": TEST_KEY, "silence_s": 0.2}}
+        async with rig(redis_url, providers=providers) as impatient:
+            way.stops[0].set()
+            await way.runs[0]
+            await impatient.say("s", "t", "Hello there.")
+            await way.standin.stats.until(lambda stats: stats.requests_started == 1)
+            way.standin.behaviour = Behaviour()
+            heard = await impatient.hear("s", "t")
+            assert heard.words("t") == ["Hello", "there."]
+
+
+async def test_a_drain_lets_running_turns_end_and_takes_no_more(redis_url: str) -> None:
+    async with rig(redis_url, behaviour=Behaviour(speed=10.0)) as way:
+        await way.say("s", "t", "one two three four five six seven")
+        await way.standin.stats.until(lambda stats: stats.requests_started == 1)
+        way.stops[0].set()
+        await eventually(lambda: way.workers[0]._draining)
+        await way.say("other", "later", "Not by you.")
+        await way.runs[0]
+        heard = await way.hear("s", "t")
+        assert heard.ends["t"].reason is State.DONE
+        assert heard.of("t", Splice) == []
+        assert way.standin.stats.requests_started == 1
+        redis = connect(redis_url)
+        assert await call(redis, "XINFO CONSUMERS", "saystream:{0}:dispatch", "workers") == []
+        await redis.aclose()
+
+
+async def test_leases_are_renewed_while_a_turn_lasts_longer_than_one(redis_url: str) -> None:
+    async with rig(redis_url, workers=2, behaviour=Behaviour(speed=4.0)) as way:
+        await way.say("s", "t", "one two three four five six seven eight nine ten eleven twelve thirteen")
+        heard = await way.hear("s", "t")
+        assert heard.ends["t"].cursor.attempt == 1
+
+
+async def test_settings_that_cannot_work_are_refused_at_the_start(redis_url: str) -> None:
+    with pytest.raises(InvalidSettings, match="no voice is configured"):
+        Worker(load(redis_url=redis_url))
+    voice = {"provider": "acme", "voice_id": "x"}
+    with pytest.raises(InvalidSettings, match=r"providers\.acme\.vendor"):
+        Worker(load(redis_url=redis_url, providers={"acme": {}}, voices={"v": voice}))
+    voice["provider"] = "gradium"
+    with pytest.raises(InvalidSettings, match="no Redis is configured"):
+        Worker(load(providers={"gradium": {"api_key": "k"}}, voices={"v": voice}))
+
+
+async def test_a_redis_that_is_not_there_is_an_error_at_the_start() -> None:
+    voice = {"provider": "gradium", "voice_id": "x"}
+    settings = load(
+        redis_url="unix:///nowhere/redis.sock", providers={"gradium": {"api_key": "k"}}, voices={"v": voice}
+    )
+    with pytest.raises(RedisUnavailable):
+        await Worker(settings).run(asyncio.Event())
+
+
+async def test_another_number_of_shards_is_refused(redis_url: str) -> None:
+    async with rig(redis_url) as way:
+        worker = Worker(way.settings.model_copy(update={"shards": 4}), redis_url)
+        with pytest.raises(ShardMismatch, match="1 shards.*with 4"):
+            await worker.run(asyncio.Event())
+
+
+async def test_several_shards_are_served_by_one_worker(redis_url: str) -> None:
+    async with rig(redis_url, shards=3, worker={"slots": 2, "lease_s": 0.4}) as way:
+        for number in range(6):
+            await way.say(f"s{number}", f"t{number}", f"This is {number}.")
+        for number in range(6):
+            assert (await way.hear(f"s{number}", f"t{number}")).words(f"t{number}") == ["This", "is", f"{number}."]
+
+
+async def test_logs_hold_no_text_of_users(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "saystream.workers")
+    async with rig(redis_url) as way:
+        await way.say("s", "t", "Confidential matters.")
+        await way.hear("s", "t")
+    assert "→ t attempt 1" in caplog.text
+    assert "← t done" in caplog.text
+    assert "Confidential" not in caplog.text
