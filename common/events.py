@@ -201,4 +201,6 @@ def decode_output(entry_id: bytes | str, fields: Fields) -> OutputEvent:
             return End(cursor, turn, reason, int(fields[b"samples"]), int(fields[b"spoken"]), cause)
     except KeyError as missing:
         raise ValueError(f"output entry {cursor} has no field {missing}") from missing
+    except TypeError as error:
+        raise ValueError(f"output entry {cursor} has a field of the wrong kind: {error}") from error
     raise ValueError(f"output entry {cursor} is of unknown type {kind!r}")

@@ -65,7 +65,10 @@ class EntryId(NamedTuple):
         major, dash, seq = raw.partition("-")
         if not (dash and major.isdecimal() and seq.isdecimal()):
             raise InvalidId(f"{raw!r} is not a cursor: it looks like 1234-5")
-        return cls(int(major), int(seq))
+        entry = cls(int(major), int(seq))
+        if max(entry) >= 1 << 64:
+            raise InvalidId(f"{raw!r} is not a cursor: its numbers have 64 bits at most")
+        return entry
 
     @property
     def number(self) -> int:

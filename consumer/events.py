@@ -52,8 +52,3 @@ def next_id(entry: EntryId) -> EntryId:
 def previous_id(entry: EntryId) -> EntryId:
     """Return the id directly below."""
     return EntryId(entry.major, entry.seq - 1) if entry.seq else EntryId(entry.major - 1, _LARGEST)
-
-
-def is_possible(entry: EntryId) -> bool:
-    """Tell whether Redis could have given out this id: both of its numbers have 64 bits."""
-    return 0 <= entry.major <= _LARGEST and 0 <= entry.seq <= _LARGEST

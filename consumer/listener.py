@@ -9,13 +9,13 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from saystream.common.errors import InvalidId, RedisUnavailable
+from saystream.common.errors import RedisUnavailable
 from saystream.common.events import Begin, End, Fields, decode_output
 from saystream.common.ids import FENCE, EntryId, session_id, turn_id
 from saystream.common.keys import keys_of
 from saystream.common.redis_client import call, connect
 from saystream.consumer.continuity import Continuity
-from saystream.consumer.events import Event, Gap, Unreadable, is_possible, next_id
+from saystream.consumer.events import Event, Gap, Unreadable, next_id
 from saystream.consumer.patience import Patience
 
 logger = logging.getLogger(__name__)
@@ -177,7 +177,7 @@ class Listener:
         told: list[Event] = []
         if last is not None and not isinstance(last, End):
             turn = (EntryId.of(last_id.number, 0, 0), EntryId.of(last_id.number, FENCE, 0))
-            for entry in await self._command("XRANGE", self._stream, *map(str, turn), "COUNT", 1):
+            for entry in await call(self._redis, "XRANGE", self._stream, *map(str, turn), "COUNT", 1):
                 first = _decode(*entry)
                 # Resuming with the cursor of this copy does not repeat what was said before the live point.
                 told.append(replace(first, cursor=last_id) if isinstance(first, Begin) else _lost_begin(last_id))
@@ -185,7 +185,7 @@ class Listener:
         return told
 
     async def _resume(self, cursor: EntryId) -> list[Event]:
-        if entries := await self._command("XRANGE", self._stream, str(cursor), str(cursor)):
+        if entries := await call(self._redis, "XRANGE", self._stream, str(cursor), str(cursor)):
             self._continuity = Continuity.after(cursor, _decode(*entries[0]))
             return []
         info = await self._stream_info()
@@ -208,7 +208,7 @@ class Listener:
         """Read what comes behind the cursor, with the gaps in it; waits for it, ``longest_s`` seconds at most."""
         block_ms = self._block_ms if longest_s is None else max(1, min(self._block_ms, round(longest_s * 1000)))
         last = self.cursor or _NOTHING_YET
-        reply = await self._command("XREAD", "COUNT", BATCH, "BLOCK", block_ms, "STREAMS", self._stream, str(last))
+        reply = await call(self._redis, "XREAD", "COUNT", BATCH, "BLOCK", block_ms, "STREAMS", self._stream, str(last))
         events: list[Event] = []
         for entry_id, fields in reply[0][1] if reply else []:
             event = _decode(entry_id, fields)
@@ -222,40 +222,30 @@ class Listener:
         return events
 
     async def _first_number(self) -> int | None:
-        raw = await self._command("HGET", self._hash, "first")
+        raw = await call(self._redis, "HGET", self._hash, "first")
         return None if raw is None else int(raw)
 
     async def _stream_info(self) -> dict[str, Any] | None:
         """Describe the stream as it is at one moment; None if there is none."""
         try:
-            info: dict[str, Any] = await self._command("XINFO STREAM", self._stream)
+            info: dict[str, Any] = await call(self._redis, "XINFO STREAM", self._stream)
         except ResponseError as error:
             if "no such key" in str(error):
                 return None
             raise
         return info
 
-    async def _command(self, *command: str | int) -> Any:
-        try:
-            return await call(self._redis, *command)
-        except ResponseError as error:
-            if str(error).startswith("UNBLOCKED"):  # a primary that became a replica sends its blocked clients away
-                raise RedisUnavailable(f"Redis does not answer: {error}") from error
-            raise
-
 
 def _checked(cursor: EntryId | str) -> EntryId | None:
     """Check a cursor; None if it stands before everything. Raises InvalidId."""
-    entry = EntryId.parse(cursor) if isinstance(cursor, str) else EntryId(*cursor)
-    if not is_possible(entry):
-        raise InvalidId(f"{str(entry)!r} is not a cursor: its numbers have 64 bits at most")
+    entry = EntryId.parse(str(cursor))
     return None if entry == _NOTHING_YET else entry
 
 
 def _decode(entry_id: bytes, fields: Fields) -> Event:
     try:
         return decode_output(entry_id, fields)
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         return Unreadable(EntryId.parse(entry_id), str(error))
 
 

@@ -1,0 +1,120 @@
+"""The documents say what is so: their commands exist, their code runs, their tables are the code's."""
+
+import asyncio
+import re
+import shlex
+import subprocess
+import textwrap
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from pydantic import BaseModel
+
+from saystream.common import settings as settings_module
+from saystream.common.settings import Settings
+from saystream.common.states import NEXT, State
+from saystream.compose.cli.app import app
+from tests.rig import rig
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def shown_commands() -> list[str]:
+    lines = [
+        line for page in PAGES for block in blocks(page.read_text("utf-8"), "console") for line in block.splitlines()
+    ]
+    return sorted({line.removeprefix("$ ").partition("#")[0].strip() for line in lines if line.startswith("$ ")})
+
+
+@pytest.mark.parametrize("command", [line for line in shown_commands() if "saystream " in line and "pip" not in line])
+def test_every_saystream_command_that_is_shown_is_understood(command: str) -> None:
+    _, name, *arguments = shlex.split(command.partition("|")[2] or command)
+    group: Any = typer.main.get_command(app)
+    subcommand = group.commands[name]
+    with subcommand.make_context(name, arguments):  # raises for an unknown option or a missing argument
+        pass
+
+
+@pytest.mark.parametrize("command", [line for line in shown_commands() if line.startswith("make ")])
+def test_every_recipe_that_is_shown_exists(command: str) -> None:
+    subprocess.run(["make", "--dry-run", *command.split()[1:]], cwd=ROOT, check=True, capture_output=True)
+
+
+async def test_the_ten_lines_of_the_readme_run(redis_url: str) -> None:
+    """A turn is sent and heard by the very code that the README shows."""
+    produce, consume, *_ = blocks(README, "python")
+    async with rig(redis_url, voices={"narrator": {"provider": "gradium", "voice_id": "marker"}}):
+
+        async def llm_stream() -> Any:
+            for token in ("Hello ", "there."):
+                yield token
+
+        await run_shown(produce, redis_url, llm_stream=llm_stream())
+        played: list[Any] = []
+        consuming = consume.replace('"call-42")', '"call-42", start=BEGINNING, idle_s=0.5)')
+        await run_shown("from saystream.consumer import BEGINNING\n" + consuming, redis_url, play=played.append)
+        assert [type(event).__name__ for event in played][-1] == "End"
+        assert {"Begin", "Audio", "Words"} <= {type(event).__name__ for event in played}
+
+
+async def test_the_synchronous_example_runs(redis_url: str) -> None:
+    [example] = [code for code in blocks(README, "python") if "BlockingSpeaker" in code]
+    async with rig(redis_url) as way:
+        code = example.replace("redis://localhost", redis_url)
+        await asyncio.to_thread(exec, compile(code, "README.md", "exec"), {})
+        async for event in way.listening("call-42"):
+            if type(event).__name__ == "End":
+                break
+
+
+async def run_shown(code: str, url: str, **names: Any) -> None:
+    body = textwrap.indent(code.replace("redis://localhost", url), "    ")
+    exec(compile(f"async def shown():\n{body}", "README.md", "exec"), names)  # noqa: S102 (it is ours)
+    await names["shown"]()
+
+
+def test_the_settings_of_the_readme_are_settings() -> None:
+    [shown] = blocks(README, "toml")
+    Settings.model_validate(tomllib.loads(shown))
+
+
+def models() -> dict[str, type[BaseModel]]:
+    sections = (settings_module.ProviderSettings, settings_module.VoiceSettings)
+    return {
+        model.__name__: model for model in (*sections, settings_module.LimitSettings, settings_module.WorkerSettings)
+    }
+
+
+def test_the_page_of_settings_names_each_of_them_with_its_default() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", page, re.MULTILINE))
+    named = {name for model in models().values() for name in model.model_fields}
+    top = {"redis_url", "redis_timeout_s", "shards"}
+    assert set(rows) == named | top
+    for model in models().values():
+        for name, field in model.model_fields.items():
+            if isinstance(field.default, int | float):
+                assert rows[name] == f"{field.default:g}" or float(rows[name]) == field.default
+
+
+def test_the_picture_of_states_is_drawn_from_the_table() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    [picture] = [block for block in blocks(page, "mermaid") if "stateDiagram" in block]
+    drawn = set(re.findall(r"(\w+) --> (\w+)", picture))
+    assert drawn == {(str(state), str(following)) for state, row in NEXT.items() for following in row}
+    assert len(State) == len({name for pair in drawn for name in pair})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_within_the_documents_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8")):
+        assert (page.parent / target).exists(), target
