@@ -1,0 +1,5 @@
+"""``python -m saystream.compose.cli`` is ``saystream``."""
+
+from saystream.compose.cli import main
+
+main()

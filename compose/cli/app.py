@@ -1,0 +1,378 @@
+"""The commands, their options and their help. What a command needs is imported when it runs: help is there at once."""
+
+import math
+from collections.abc import Callable
+from enum import StrEnum
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, ParamSpec
+
+import typer
+
+from saystream.compose.cli.options import (
+    ConfigOption,
+    JsonOption,
+    RedisOption,
+    SessionArgument,
+    SpeedOption,
+    VerboseOption,
+)
+
+P = ParamSpec("P")
+
+app = typer.Typer(
+    name="saystream",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+class OnBusy(StrEnum):
+    """What happens while another turn of the session speaks."""
+
+    QUEUE = "queue"
+    INTERRUPT = "interrupt"
+    REFUSE = "refuse"
+
+
+class Engine(StrEnum):
+    """Which of the stand-in's voices speaks."""
+
+    AUTO = "auto"
+    ESPEAK = "espeak"
+    MARKER = "marker"
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"saystream {version('saystream')}")
+        raise typer.Exit
+
+
+def _sentences(command: Callable[P, None]) -> Callable[P, None]:
+    """Make a command say in a sentence what is wrong with what it was given."""
+
+    @wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        from saystream.compose.cli.running import guarded
+
+        with guarded():
+            command(*args, **kwargs)
+
+    return wrapped
+
+
+@app.callback()
+def saystream(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """LLM tokens in, speech out.
+
+    \b
+    Hear what it does, with nothing to set up:
+      saystream demo
+
+    \b
+    Or run everything on this machine, and talk to it from another terminal:
+      saystream up
+      saystream listen kitchen
+      saystream say --session kitchen "Dinner is ready."
+
+    \b
+    Exit codes: 0 done, 1 failed, 2 what was given cannot be used, 130 Ctrl-C.
+    """
+
+
+@app.command()
+@_sentences
+def demo(
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The recording.")] = Path("demo.wav"),
+    speed: SpeedOption = 4.0,
+    tokens_per_second: Annotated[
+        float, typer.Option("--tokens-per-second", metavar="N", min=0.1, help="How fast the text is written.")
+    ] = 40.0,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = 0,
+) -> None:
+    """Watch a text being spoken while it is written.
+
+    Starts a private Redis, a stand-in for the vendor and a worker, shows the words as they are spoken, leaves a
+    recording, and ends everything after about half a minute.
+
+    \b
+    Examples:
+      saystream demo
+      saystream demo --speed 1 --out slow.wav
+    """
+    from saystream.compose.cli import running, target
+    from saystream.compose.cli.demo import Demo
+    from saystream.compose.cli.demo import demo as show
+
+    running.show_logs(verbose)
+    order = Demo(out, speed, tokens_per_second, json=json, still=verbose > 0)
+    running.finish(show(order, target.read(None, config)))
+
+
+@app.command()
+@_sentences
+def up(
+    speed: SpeedOption = 4.0,
+    redis: RedisOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = 0,
+) -> None:
+    """Run everything on this machine.
+
+    Starts Redis, a stand-in for the vendor and a worker, and runs until Ctrl-C. Redis is a private one in memory,
+    unless --redis or the settings name another. The voices are default and narrator (English), marker (tones that tests
+    can read), and those of saystream.toml. While it runs, the other commands of the same user find it without --redis.
+
+    \b
+    Examples:
+      saystream up
+      saystream up --redis redis://localhost:6379/0 --speed 1
+    """
+    from saystream.compose.cli import running, target
+    from saystream.compose.cli.up import up as run
+
+    running.show_logs(verbose)
+    settings = target.read(redis, config)
+    running.serve(lambda stop: run(stop, settings, speed, json=json))
+
+
+@app.command()
+@_sentences
+def worker(redis: RedisOption = None, config: ConfigOption = None, verbose: VerboseOption = 0) -> None:
+    """Speak turns, until told to stop.
+
+    The voices are those of saystream.toml. SIGTERM or Ctrl-C: takes no more turns and finishes those that are running
+    (worker.drain_s). A second one: gives them back at once, and another worker goes on with them. Exit code 0 after
+    SIGTERM, 130 after Ctrl-C.
+
+    \b
+    Examples:
+      saystream worker --redis redis://localhost:6379/0
+      SAYSTREAM_WORKER__SLOTS=50 saystream worker --config saystream.toml
+    """
+    from saystream.compose.cli import running, target
+    from saystream.compose.cli.services import work
+
+    running.show_logs(verbose + 1)
+    settings, url = target.find(redis, config)
+    running.serve(lambda stop: work(stop, settings, url))
+
+
+@app.command()
+@_sentences
+def say(
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TEXT", show_default=False, help="What to say; standard input if not given."),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", metavar="FILE", help="Say what is in a file; - is standard input.")
+    ] = None,
+    session: Annotated[
+        str | None, typer.Option("--session", "-s", metavar="ID", help="Whose line of speech.  [default: a new one]")
+    ] = None,
+    voice: Annotated[
+        str, typer.Option("--voice", metavar="NAME", help="A voice of the workers' settings.")
+    ] = "default",
+    on_busy: Annotated[
+        OnBusy, typer.Option("--on-busy", help="While another turn of the session speaks: wait, interrupt it, or fail.")
+    ] = OnBusy.QUEUE,
+    turn: Annotated[
+        str | None,
+        typer.Option("--turn", metavar="ID", help="The turn's id; saying the same again with it is harmless."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Record it as a WAV file.")] = None,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Return when the text is sent.")] = False,
+    redis: RedisOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = 0,
+) -> None:
+    """Say a text, and wait until it is spoken.
+
+    Standard input is spoken as it comes, while it is still being written. Ctrl-C interrupts the speech. The exit code
+    is 0 if all of it was spoken, 1 if it was interrupted or failed.
+
+    \b
+    Examples:
+      saystream say "Hello, world."
+      some-llm | saystream say --session kitchen
+      saystream say --file story.txt --voice narrator --out story.wav
+    """
+    from saystream.compose.cli import running, target
+    from saystream.compose.cli.say import Say
+    from saystream.compose.cli.say import say as speak
+
+    running.show_logs(verbose)
+    settings, url = target.find(redis, config)
+    order = Say(
+        text=" ".join(text) if text else None,
+        file=file,
+        session=session,
+        turn=turn,
+        voice=voice,
+        on_busy=on_busy.value,
+        wait=not no_wait,
+        out=out,
+        json=json,
+        still=verbose > 0,
+    )
+    running.finish(speak(order, settings, url))
+
+
+@app.command()
+@_sentences
+def listen(
+    session: SessionArgument,
+    start: Annotated[
+        str, typer.Option("--from", metavar="live|beginning|CURSOR", help="Where to start; --json shows cursors.")
+    ] = "live",
+    until_end: Annotated[bool, typer.Option("--until-end", help="Stop when the present or next turn ends.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Record it as a WAV file.")] = None,
+    play: Annotated[bool, typer.Option("--play", help="Play it (needs the extra `play`).")] = False,
+    redis: RedisOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = 0,
+) -> None:
+    """Follow a session's words as they are spoken.
+
+    One line is one turn. What is lost on the way is reported, never skipped in silence.
+
+    \b
+    Examples:
+      saystream listen kitchen
+      saystream listen kitchen --play
+      saystream listen kitchen --from beginning --until-end --out first.wav
+      saystream listen kitchen --json --from 1048577-12
+    """
+    from saystream.compose.cli import running, target
+    from saystream.compose.cli.listen import Listen, follow
+
+    running.show_logs(verbose)
+    settings, url = target.find(redis, config)
+    order = Listen(session, start, out, play=play, until_end=until_end, json=json)
+    running.finish(follow(order, settings, url))
+
+
+@app.command()
+@_sentences
+def interrupt(
+    session: SessionArgument,
+    turn: Annotated[
+        str | None, typer.Option("--turn", metavar="ID", help="This turn alone, not all that speaks and waits.")
+    ] = None,
+    redis: RedisOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = 0,
+) -> None:
+    """Silence a session.
+
+    Says how far each of its turns had come. When it has returned, nothing more of them is published.
+
+    \b
+    Examples:
+      saystream interrupt kitchen
+      saystream interrupt kitchen --turn 5f2c…
+    """
+    from saystream.compose.cli import running, target
+    from saystream.compose.cli.interrupt import interrupt as silence
+
+    running.show_logs(verbose)
+    settings, url = target.find(redis, config)
+    running.finish(silence(session, turn, settings, url, json=json))
+
+
+@app.command()
+@_sentences
+def inspect(
+    turn: Annotated[str, typer.Argument(metavar="TURN", help="The turn's id.")],
+    redis: RedisOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = 0,
+) -> None:
+    """Show what is known of a turn.
+
+    Its state, its times, and how much of its text is spoken.
+
+    \b
+    Example:
+      saystream inspect 5f2c… --json
+    """
+    from saystream.compose.cli import running, target
+    from saystream.compose.cli.inspect import inspect as show
+
+    running.show_logs(verbose)
+    settings, url = target.find(redis, config)
+    running.finish(show(turn, settings, url, json=json))
+
+
+@app.command()
+@_sentences
+def standin(
+    host: Annotated[str, typer.Option("--host", help="The interface to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8900,
+    speed: SpeedOption = math.inf,
+    delay_ms: Annotated[float, typer.Option("--delay-ms", min=0, help="From the first word to the first audio.")] = 0,
+    jitter_ms: Annotated[float, typer.Option("--jitter-ms", min=0, help="Up to so much more, at random.")] = 0,
+    handshake_ms: Annotated[
+        float, typer.Option("--handshake-ms", min=0, help="How long a client waits to be let in.")
+    ] = 0,
+    engine: Annotated[
+        Engine, typer.Option("--engine", help="Which voice speaks; auto goes by the voice id.")
+    ] = Engine.AUTO,
+    json: JsonOption = False,
+    verbose: VerboseOption = 0,
+) -> None:
+    """Stand in for the TTS vendors.
+
+    Speaks their protocols at their paths, until Ctrl-C.
+
+    \b
+    Examples:
+      saystream standin
+      saystream standin --speed 1 --delay-ms 200 --jitter-ms 100
+    """
+    from saystream.compose.cli import running
+    from saystream.compose.cli.services import stand_in
+    from saystream.compose.standin import Behaviour
+
+    running.show_logs(verbose)
+    behaviour = Behaviour(
+        speed=speed,
+        first_audio_delay_s=delay_ms / 1000,
+        first_audio_jitter_s=jitter_ms / 1000,
+        handshake_delay_s=handshake_ms / 1000,
+    )
+    running.serve(lambda stop: stand_in(stop, host, port, behaviour, engine.value, json=json))
+
+
+@app.command("version")
+def version_() -> None:
+    """Show the version.
+
+    \b
+    Example:
+      saystream version
+    """
+    _version(True)

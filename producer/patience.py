@@ -1,0 +1,71 @@
+"""How long a producer repeats what Redis has not acknowledged, and how it rests in between."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from saystream.common.errors import InvalidInput, NotAcknowledged, RedisUnavailable
+
+T = TypeVar("T")
+
+FIRST_REST_S = 0.02
+LONGEST_REST_S = 0.5
+#: How many tries fit into one patience if each of them hears nothing.
+TRIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """The time in which Redis has to acknowledge something.
+
+    Repeating is harmless, because every step and every append carries its id; so a try may end early, and the next one
+    finds another connection, or another primary.
+
+    Args:
+        seconds: from the first try to giving up.
+    """
+
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if not self.seconds > 0:
+            raise InvalidInput(f"a patience of {self.seconds:g} s is none: give more than 0")
+
+    @property
+    def try_s(self) -> float:
+        """How long one try may take, in seconds."""
+        return self.seconds / TRIES
+
+    def rest_s(self, failures: int) -> float:
+        """How long to rest after so many failures in a row, in seconds: longer each time, not in step with others."""
+        return min(LONGEST_REST_S, FIRST_REST_S * 2.0 ** min(failures - 1, 10)) * random.uniform(0.5, 1.0)
+
+    async def repeat(self, what: str, step: Callable[[], Awaitable[T]]) -> T:
+        """Do a step that may be repeated, until Redis has answered.
+
+        Raises:
+            NotAcknowledged: Redis has not answered in time; names ``what``.
+        """
+        now = asyncio.get_running_loop().time
+        deadline_s = now() + self.seconds
+        failures = 0
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline_s):
+                    return await step()
+            except (RedisUnavailable, TimeoutError) as error:
+                failures += 1
+                rest_s = self.rest_s(failures)
+                if now() + rest_s >= deadline_s:
+                    raise self.exhausted(what, error) from error
+            await asyncio.sleep(rest_s)
+
+    def exhausted(self, what: str, error: Exception) -> NotAcknowledged:
+        """Make the error that says what was not acknowledged."""
+        cause = str(error) or "Redis does not answer: no reply in time"
+        return NotAcknowledged(
+            f"{what}: not acknowledged within {self.seconds:g} s. {cause}. "
+            "It may or may not have happened; repeating it is harmless."
+        )

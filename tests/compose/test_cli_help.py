@@ -1,0 +1,77 @@
+"""Help is there for everyone, quickly, and what is wrong is said in one sentence."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.compose.cli_process import House, house
+
+COMMANDS = ("demo", "up", "worker", "say", "listen", "interrupt", "inspect", "standin", "version")
+HEAVY = ("redis", "websockets", "numpy", "pydantic", "orjson", "asyncio", "rich.live")
+NOWHERE = "redis://user:secret@localhost:1"
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[House]:
+    with house() as made:
+        yield made
+
+
+def test_help_names_every_command_and_how_to_begin(home: House) -> None:
+    shown = home.run("--help")
+    assert shown.returncode == 0
+    assert "saystream demo" in shown.stdout
+    assert all(command in shown.stdout for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_command_shows_an_example(home: House, command: str) -> None:
+    shown = home.run(command, "--help")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    _, _, examples = shown.stdout.partition("Example")
+    assert f"saystream {command}" in examples
+
+
+def test_version_says_which_it_is(home: House) -> None:
+    assert home.run("--version").stdout == home.run("version").stdout
+    assert home.run("version").stdout.startswith("saystream 0.")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = f"import sys, saystream.compose.cli; print([name for name in {HEAVY!r} if name in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["say", "hi"], 2, "run `saystream up` in another terminal"),
+        (["listen", "s"], 2, "there is no Redis"),
+        (["say", "--redis", NOWHERE, "hi"], 1, "Redis at redis://localhost:1 cannot be used"),
+        (["listen", "--redis", NOWHERE, "s"], 1, "Redis at redis://localhost:1 cannot be used"),
+        (["interrupt", "--redis", NOWHERE, "s"], 1, "Redis at redis://localhost:1 cannot be used"),
+        (["inspect", "--redis", NOWHERE, "t"], 1, "Redis at redis://localhost:1 cannot be used"),
+        (["say", "--redis", "http://user:secret@host", "hi"], 2, "is not a Redis URL"),
+        (["up", "--redis", NOWHERE], 1, "Redis at redis://localhost:1 cannot be used"),
+        (["worker", "--redis", NOWHERE], 2, "no voice is configured"),
+        (["listen", "--redis", NOWHERE, "bad id"], 2, "session id 'bad id'"),
+        (["listen", "--redis", NOWHERE, "s", "--from", "yesterday"], 2, "is not a cursor"),
+        (["inspect", "--redis", NOWHERE, "bad id"], 2, "turn id 'bad id'"),
+        (["say", "--redis", NOWHERE, "--file", "none.txt"], 1, "none.txt: No such file"),
+        (["say", "--redis", NOWHERE, "--no-wait", "--out", "a.wav", "hi"], 2, "--no-wait does not wait"),
+        (["worker", "--config", "none.toml"], 2, "there is no settings file none.toml"),
+        (["worker", "--config", "bad.toml"], 2, "worker.slots: Input should be a valid integer"),
+        (["demo", "--speed", "0"], 2, "--speed"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_an_error_is_a_sentence_and_an_exit_code(home: House, arguments: list[str], code: int, sentence: str) -> None:
+    (home.directory / "bad.toml").write_text('[worker]\nslots = "many"\n')
+    failed = home.run(*arguments)
+    assert failed.returncode == code, failed.stderr
+    assert sentence in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert "secret" not in failed.stdout + failed.stderr

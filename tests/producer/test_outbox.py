@@ -1,0 +1,95 @@
+"""An outbox numbers the events of a turn, keeps them until they are acknowledged, and fails for good."""
+
+import asyncio
+
+import pytest
+
+from saystream.common.errors import NotAcknowledged, TurnEnded, TurnInterrupted
+from saystream.common.events import EndOfText, Flush, Text
+from saystream.common.ids import SessionId, TurnId, TurnRef
+from saystream.producer.outbox import ENTRY_BYTES, Outbox
+
+REF = TurnRef(SessionId("s"), TurnId("t"))
+
+
+def filled(*events: Text | Flush | EndOfText, bound_bytes: int = 1000) -> Outbox:
+    outbox = Outbox(REF, bound_bytes)
+    for at, event in enumerate(events):
+        outbox.put(event, float(at))
+    return outbox
+
+
+def test_events_are_numbered_from_one() -> None:
+    outbox = filled(Text("a"), Flush(), EndOfText())
+    assert outbox.head(2) == (1, [Text("a"), Flush()])
+    assert outbox.head(9) == (1, [Text("a"), Flush(), EndOfText()])
+
+
+def test_what_is_acknowledged_is_forgotten_and_the_rest_stays_numbered() -> None:
+    outbox = filled(Text("a"), Text("b"), Text("c"))
+    outbox.acknowledge(2)
+    assert outbox.head(9) == (3, [Text("c")])
+    assert outbox.since_s == 2.0
+    outbox.acknowledge(1)  # a late repeat
+    assert outbox.head(9) == (3, [Text("c")])
+
+
+def test_it_is_full_by_bytes_of_utf_8() -> None:
+    outbox = filled(Text("é"), bound_bytes=2 * ENTRY_BYTES + 4)
+    assert not outbox.full(Text("é"))
+    assert outbox.full(Text("éa"))
+
+
+def test_it_takes_any_token_when_it_is_empty_and_the_end_always() -> None:
+    outbox = Outbox(REF, 1)
+    assert not outbox.full(Text("large"))
+    outbox.put(Text("large"), 0.0)
+    assert outbox.full(Flush())
+    assert not outbox.full(EndOfText())
+
+
+def test_the_first_error_stays_and_nothing_else_does() -> None:
+    outbox = filled(Text("a"))
+    outbox.fail(TurnInterrupted("t"))
+    outbox.fail(NotAcknowledged())
+    outbox.acknowledge(1)
+    assert not outbox
+    assert outbox.acknowledged == 0
+    frames = []
+    for _ in range(3):
+        with pytest.raises(TurnInterrupted) as caught:
+            outbox.check()
+        frames.append(len(caught.traceback))
+    assert len(set(frames)) == 1  # an error that is raised again and again does not grow
+
+
+def test_it_takes_nothing_after_the_end() -> None:
+    with pytest.raises(TurnEnded, match="turn t: The end of its text has been sent"):
+        filled(EndOfText()).check()
+
+
+def test_it_is_over_when_the_end_is_acknowledged_or_the_turn_is_sealed() -> None:
+    outbox = filled(Text("a"), EndOfText())
+    assert not outbox.over
+    outbox.acknowledge(2)
+    assert outbox.over
+    for error, over in ((TurnInterrupted("t"), True), (NotAcknowledged(), False)):
+        outbox = filled(Text("a"))
+        outbox.fail(error)
+        assert outbox.over is over
+
+
+async def test_who_waits_for_room_is_told_of_the_end_by_somebody_else() -> None:
+    outbox = filled(Text("a"), bound_bytes=1)
+    waiting = asyncio.create_task(outbox.room_for(Text("b")))
+    await asyncio.sleep(0)
+    outbox.put(EndOfText(), 0.0)
+    outbox.acknowledge(1)
+    with pytest.raises(TurnEnded):
+        await waiting
+
+
+def test_its_repr_is_a_sentence() -> None:
+    outbox = filled(Text("a"), Text("b"))
+    outbox.acknowledge(1)
+    assert repr(outbox) == "<Outbox of turn t [open | Tokens: 2 sent, 1 acknowledged]>"
