@@ -22,7 +22,7 @@ install: $(DEV) ## Set up .venv with all that development needs
 demo: $(DEMO) ## Hear a turn, on this machine alone
 	$(VENV)/bin/saystream demo
 
-up: $(DEMO) ## Run everything on this machine: Redis, a worker, the gateway, the stand-in vendor
+up: $(DEMO) ## Run everything on this machine: Redis, a worker, the stand-in vendor
 	$(VENV)/bin/saystream up
 
 test: test-latest test-redis5 ## Run all tests, then the core's again on redis-py 5

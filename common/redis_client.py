@@ -28,12 +28,12 @@ _PASSING = ("UNBLOCKED", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", 
 
 
 class Client(Redis):
-    """A client that knows how long a round trip may take, in seconds."""
+    """A client that knows where it connects to (without a password) and how long a round trip may take, in seconds."""
 
-    def __init__(self, pool: ConnectionPool, timeout_s: float) -> None:
+    def __init__(self, pool: ConnectionPool, where: str, timeout_s: float) -> None:
         super().__init__(connection_pool=pool)
         self.auto_close_connection_pool = True
-        self.timeout_s = timeout_s
+        self.where, self.timeout_s = where, timeout_s
 
 
 def connect(url: str, *, timeout_s: float = 5.0, block_ms: int = 0, connections: int = 64) -> Client:
@@ -48,8 +48,9 @@ def connect(url: str, *, timeout_s: float = 5.0, block_ms: int = 0, connections:
     Raises:
         InvalidInput: the URL is none of ours.
     """
+    where = without_password(url)
     if not url.startswith(SCHEMES):
-        raise InvalidInput(f"{_without_password(url)!r} is not a Redis URL: use one of {', '.join(SCHEMES)}")
+        raise InvalidInput(f"{where!r} is not a Redis URL: use one of {', '.join(SCHEMES)}")
     try:
         pool = BlockingConnectionPool.from_url(
             url,
@@ -63,9 +64,9 @@ def connect(url: str, *, timeout_s: float = 5.0, block_ms: int = 0, connections:
             max_connections=connections,
             **({} if url.startswith("unix://") else {"socket_keepalive": True}),
         )
-    except ValueError as error:
-        raise InvalidInput(f"{_without_password(url)!r} is not a Redis URL: {error}") from error
-    return Client(pool, timeout_s + block_ms / 1000)
+    except ValueError:  # whose text may hold a part of the password
+        raise InvalidInput(f"{where!r} is not a Redis URL: write / : @ ? in its password as %2F %3A %40 %3F") from None
+    return Client(pool, where, timeout_s + block_ms / 1000)
 
 
 async def call(redis: Client, *command: Part, **parsing: Any) -> Any:
@@ -121,6 +122,7 @@ def _is_passing(error: Exception) -> bool:
     return isinstance(error, unavailable) or str(error).startswith(_PASSING)
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """Return a URL's scheme, host and path: passwords stand before the host or behind the question mark."""
     scheme, mark, rest = url.partition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}"
+    return f"{scheme}{mark}{rest.rpartition('@')[2].partition('?')[0]}"

@@ -6,19 +6,18 @@ import logging
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self, TypeVar
-from urllib.parse import urlsplit
 
 from saystream.common.errors import InvalidSettings, RedisUnavailable, SaystreamError, UnknownTurn, UnknownVoice
 from saystream.common.ids import TurnRef
 from saystream.common.ledger import Cut, Ledger, Opened
 from saystream.common.ledger.tokens import ended
-from saystream.common.redis_client import connect
+from saystream.common.redis_client import connect, without_password
 from saystream.common.request import TurnRequest
 from saystream.common.settings import Settings
 from saystream.common.states import State
 from saystream.producer.outbox import Outbox
 from saystream.producer.patience import Patience
-from saystream.producer.writer import LOOKED_INTO, Writer
+from saystream.producer.writer import Writer
 
 T = TypeVar("T")
 
@@ -46,7 +45,7 @@ class Link:
     def __init__(self, url: str, settings: Settings, patience: Patience, outbox_bytes: int) -> None:
         self.patience, self.limits, self.outbox_bytes = patience, settings.limits, outbox_bytes
         self.where = without_password(url)
-        self._redis = connect(url, timeout_s=patience.try_s, connections=STEPS + LOOKED_INTO + 1)
+        self._redis = connect(url, timeout_s=patience.try_s, connections=STEPS + 1)
         retention_ms = round(settings.limits.retention_s * 1000)
         self._ledger = Ledger(self._redis, shards=settings.shards, retention_ms=retention_ms)
         self._writer = Writer(self._ledger, patience)
@@ -60,7 +59,7 @@ class Link:
         self._closed = False
 
     def __repr__(self) -> str:
-        return f"<Link to {self.where} [{self.state}]>"
+        return f"<Link to {self._redis.where} [{self.state}]>"
 
     @property
     def state(self) -> str:
@@ -75,15 +74,12 @@ class Link:
             raise SaystreamError("A speaker can be entered once; make another one.")
         try:
             async with asyncio.timeout(self.patience.seconds):
-                await self._ledger.agree_on_shards()
+                await self._ledger.greet()
                 await self._read_voices()
-        except (RedisUnavailable, TimeoutError) as error:
+        except TimeoutError as error:
             await self._close_redis()
-            cause = str(error) or f"no reply within {self.patience.seconds:g} s"
-            raise RedisUnavailable(
-                f"Redis at {self.where} cannot be used: {cause}. Start it, or name another one: give its URL to the "
-                "speaker, or set redis_url in saystream.toml, or SAYSTREAM_REDIS_URL."
-            ) from error
+            late = f"no reply within {self.patience.seconds:g} s"
+            raise RedisUnavailable(f"Redis at {self._redis.where} cannot be used: {late}.") from error
         except BaseException:
             await self._close_redis()
             raise
@@ -191,7 +187,7 @@ class Link:
             with contextlib.suppress(UnknownTurn):  # it was never opened, or has expired
                 await self._interrupt(ref.session, ref.turn)
         except Exception as error:
-            log.exception("! turn %s could not be interrupted", ref.turn, extra={"action": "interrupt"})
+            log.warning("! turn %s could not be interrupted: %s", ref.turn, error, extra={"action": "interrupt"})
             return error
         return None
 
@@ -236,12 +232,6 @@ def url_of(url: str | None, settings: Settings) -> str:
         "redis_url: nobody has said where Redis is; give its URL to the speaker, or set redis_url in saystream.toml, "
         "or SAYSTREAM_REDIS_URL"
     )
-
-
-def without_password(url: str) -> str:
-    """Return a URL's scheme, host and path: passwords stand before the host or behind the question mark."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 async def _cancelled(*tasks: asyncio.Task[None] | asyncio.Task[Exception | None]) -> None:

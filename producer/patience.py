@@ -1,11 +1,11 @@
 """How long a producer repeats what Redis has not acknowledged, and how it rests in between."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from saystream.common.backoff import Backoff
 from saystream.common.errors import InvalidInput, NotAcknowledged, RedisUnavailable
 
 T = TypeVar("T")
@@ -38,9 +38,9 @@ class Patience:
         """How long one try may take, in seconds."""
         return self.seconds / TRIES
 
-    def rest_s(self, failures: int) -> float:
-        """How long to rest after so many failures in a row, in seconds: longer each time, not in step with others."""
-        return min(LONGEST_REST_S, FIRST_REST_S * 2.0 ** min(failures - 1, 10)) * random.uniform(0.5, 1.0)
+    def backoff(self) -> Backoff:
+        """Return the pauses between tries."""
+        return Backoff(FIRST_REST_S, LONGEST_REST_S)
 
     async def repeat(self, what: str, step: Callable[[], Awaitable[T]]) -> T:
         """Do a step that may be repeated, until Redis has answered.
@@ -50,14 +50,13 @@ class Patience:
         """
         now = asyncio.get_running_loop().time
         deadline_s = now() + self.seconds
-        failures = 0
+        backoff = self.backoff()
         while True:
             try:
                 async with asyncio.timeout_at(deadline_s):
                     return await step()
             except (RedisUnavailable, TimeoutError) as error:
-                failures += 1
-                rest_s = self.rest_s(failures)
+                rest_s = backoff.failed()
                 if now() + rest_s >= deadline_s:
                     raise self.exhausted(what, error) from error
             await asyncio.sleep(rest_s)

@@ -96,11 +96,7 @@ class Rig:
             "SAYSTREAM_VOICES": json.dumps({name: voice.model_dump() for name, voice in self.settings.voices.items()}),
             "SAYSTREAM_WORKER": self.settings.worker.model_dump_json(),
         }
-        command = [
-            sys.executable,
-            "-c",
-            "import asyncio,logging; from saystream.common.settings import load; from saystream.workers.worker import Worker; logging.basicConfig(level=20); asyncio.run(Worker(load()).run(asyncio.Event()))",
-        ]
+        command = [sys.executable, "-m", "saystream.compose.cli", "worker", "-v"]
         # A blocking start is what a test wants: nothing else is to happen meanwhile.
         with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:  # noqa: ASYNC220
             try:

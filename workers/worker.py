@@ -101,7 +101,7 @@ class Worker:
             self._redis = await self._connect(stack)
             retention_ms = int(self.settings.limits.retention_s * 1000)
             self._ledger = Ledger(self._redis, shards=self.settings.shards, retention_ms=retention_ms)
-            await self._ledger.agree_on_shards()
+            await self._ledger.greet()
             await self._check_redis()
             self._writer = await stack.enter_async_context(Writer(self._ledger))
             reader = TokenReader(self._ledger, lambda: self._client(BLOCK_MS), self.name)

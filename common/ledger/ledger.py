@@ -6,10 +6,11 @@ from enum import StrEnum
 from typing import Any
 
 import orjson
+from redis.exceptions import ResponseError
 
 from saystream.common.audio import AudioFormat
-from saystream.common.errors import Fenced, SessionBusy, ShardMismatch, TurnConflict, UnknownTurn
-from saystream.common.events import Seal, TokenEvent
+from saystream.common.errors import Fenced, RedisUnavailable, SessionBusy, ShardMismatch, TurnConflict, UnknownTurn
+from saystream.common.events import Audio, Seal, Splice, TokenEvent, Words, decode_output
 from saystream.common.ids import EntryId, TurnRef, shard_of
 from saystream.common.keys import SHARDS, VOICES, ShardKeys
 from saystream.common.ledger import output, tokens
@@ -18,6 +19,9 @@ from saystream.common.ledger.scripts import CLAIM, FINISH, INTERRUPT, OPEN, RELE
 from saystream.common.redis_client import Client, call, call_all
 from saystream.common.request import TurnRequest
 from saystream.common.states import State
+
+#: The oldest version of Redis that has what the scripts and streams need.
+OLDEST = (6, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,32 @@ class Ledger:
         """Return the keys of a session's shard."""
         return ShardKeys(shard_of(session, self.shards))
 
+    async def greet(self) -> None:
+        """Make sure that this Redis can be used.
+
+        Raises:
+            RedisUnavailable: it does not answer, or is too old; the sentence says where it is and what to do.
+            ShardMismatch: others use it with another number of shards.
+        """
+        try:
+            await self._check_version()
+            await self.agree_on_shards()
+        except RedisUnavailable as error:
+            raise RedisUnavailable(
+                f"Redis at {self.redis.where} cannot be used: {str(error).rstrip('.')}. Start it, or name another one: "
+                "--redis URL, SAYSTREAM_REDIS_URL, or redis_url in saystream.toml."
+            ) from error
+
+    async def _check_version(self) -> None:
+        try:
+            version = (await call(self.redis, "INFO", "server")).get("redis_version", "")
+        except ResponseError:
+            return  # a hosted Redis that does not say
+        if version and tuple(int(part) for part in str(version).split(".")[:2]) < OLDEST:
+            raise RedisUnavailable(
+                f"it is version {version}, and {'.'.join(map(str, OLDEST))} is the oldest that will do"
+            )
+
     async def agree_on_shards(self) -> None:
         """Write the number of shards, or check it; raises ShardMismatch."""
         await call(self.redis, "SET", SHARDS, self.shards, "NX")
@@ -146,8 +176,18 @@ class Ledger:
         return Opened(reply["number"], State(reply["state"]), _cuts(reply["cuts"] or []))
 
     async def append(self, ref: TurnRef, first: int, events: Sequence[TokenEvent]) -> None:
-        """Append token events; see `tokens.append`."""
-        await tokens.append(self.redis, self.keys(ref.session).tokens(ref.turn), ref.turn, first, events)
+        """Append the token events number ``first``, ``first + 1``, … of one turn.
+
+        Raises:
+            TurnInterrupted, TurnFailed, TurnEnded: the stream is sealed; what had been appended before is there.
+        """
+        [error] = await self.append_all([tokens.Batch(ref, first, events)])
+        if error is not None:
+            raise error
+
+    async def append_all(self, batches: Sequence[tokens.Batch]) -> list[Exception | None]:
+        """Append token events of several turns in one round trip; returns for each why it was refused, or None."""
+        return await tokens.append(self.redis, self.keys, batches)
 
     async def interrupt(self, session: str, turn: str = "") -> tuple[Cut, ...]:
         """Interrupt a turn, or all that speaks and waits in a session: afterwards nothing more can be published.
@@ -242,6 +282,9 @@ class Ledger:
 
     async def _snapshot(self, keys: ShardKeys, turn: str, record: dict[str, str]) -> Snapshot:
         events = [event for _, event in await tokens.read(self.redis, keys.tokens(turn), 0, 1_000_000)]
+        samples, spoken = int(record["samples"]), int(record["spoken"])
+        if record["state"] == State.SPEAKING:  # until its end, only the output says how far it has come
+            samples, spoken = await self._published(keys.audio(record["session"]), turn)
         return Snapshot(
             request=TurnRequest.model_validate_json(record["request"]),
             number=int(record["number"]),
@@ -249,8 +292,8 @@ class Ledger:
             attempt=int(record["attempt"]),
             owner=record["owner"].partition("/")[0],
             cause=record["cause"],
-            samples=int(record["samples"]),
-            spoken=int(record["spoken"]),
+            samples=samples,
+            spoken=spoken,
             format=AudioFormat.parse(record["format"]) if "format" in record else None,
             opened_ms=int(record["opened_ms"]),
             began_ms=int(record.get("began_ms", 0)),
@@ -258,6 +301,14 @@ class Ledger:
             text="".join(getattr(event, "text", "") for event in events),
             tokens=sum(not isinstance(event, Seal) for event in events),
         )
+
+    async def _published(self, audio: str, turn: str) -> tuple[int, int]:
+        """Return how many samples, and characters of the text, of the turn that speaks are in the output."""
+        for entry_id, fields in await call(self.redis, "XREVRANGE", audio, "+", "-", "COUNT", 1):
+            last = decode_output(entry_id, fields)
+            if last.turn == turn and isinstance(last, Audio | Words | Splice):
+                return last.offset + getattr(last, "samples", 0), last.spoken
+        return 0, 0
 
     async def _step(self, script: Script, ref: tuple[str, str], *args: Argument) -> dict[str, Any]:
         session, turn = ref

@@ -1,12 +1,15 @@
 """Appending to a turn's token stream and reading it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
 
 from saystream.common.errors import TurnEnded, TurnError, TurnFailed, TurnInterrupted
 from saystream.common.events import Seal, TokenEvent, decode_token, encode_token
-from saystream.common.ids import EntryId
+from saystream.common.ids import EntryId, TurnRef
+from saystream.common.keys import ShardKeys
 from saystream.common.ledger.output import flat, is_refused_id
-from saystream.common.redis_client import Client, call, call_all
+from saystream.common.redis_client import Client, Command, call, call_all
 from saystream.common.states import State
 
 _ENDED: dict[State, type[TurnEnded]] = {State.INTERRUPTED: TurnInterrupted, State.FAILED: TurnFailed}
@@ -16,27 +19,51 @@ _MESSAGES = {
 }
 
 
-async def append(redis: Client, key: str, turn: str, first: int, events: Sequence[TokenEvent]) -> None:
-    """Append the token events number ``first``, ``first + 1``, … in one round trip.
+class Batch(NamedTuple):
+    """Token events of one turn, the first of which is number ``first``."""
 
-    Repeating is harmless: an event that is there already is not written twice.
+    ref: TurnRef
+    first: int
+    events: Sequence[TokenEvent]
+
+
+async def append(redis: Client, keys: Callable[[str], ShardKeys], batches: Sequence[Batch]) -> list[Exception | None]:
+    """Append token events of several turns in one round trip; returns for each turn why it was refused, or None.
+
+    Repeating is harmless: an event that is there already is not written twice, and is not refused.
 
     Raises:
-        TurnInterrupted, TurnFailed, TurnEnded: the stream is sealed; what had been appended before is there.
         RedisUnavailable: nothing is known of any of them; sending all of them again is harmless.
     """
-    numbered = enumerate(events, first)
-    commands = [("XADD", key, "NOMKSTREAM", f"{number}-0", *flat(encode_token(event))) for number, event in numbered]
-    replies = await call_all(redis, commands)
-    for number, reply in enumerate(replies, first):
-        if isinstance(reply, bytes):
-            continue
-        if reply is None:
-            raise TurnEnded(turn, "The turn is no longer in Redis: it has expired.")
-        if not is_refused_id(reply):
-            raise reply
-        if not await call(redis, "XRANGE", key, f"{number}-0", f"{number}-0"):
-            raise ended(turn, await sealed_as(redis, key))
+    replies = iter(await call_all(redis, [command for batch in batches for command in _commands(keys, batch)]))
+    outcomes: list[Exception | None] = []
+    for batch in batches:
+        own = list(islice(replies, len(batch.events)))
+        all_new = all(isinstance(reply, bytes) for reply in own)
+        outcomes.append(None if all_new else await _why_refused(redis, keys, batch, own))
+    return outcomes
+
+
+def _commands(keys: Callable[[str], ShardKeys], batch: Batch) -> Iterator[Command]:
+    key = keys(batch.ref.session).tokens(batch.ref.turn)
+    for number, event in enumerate(batch.events, batch.first):
+        yield ("XADD", key, "NOMKSTREAM", f"{number}-0", *flat(encode_token(event)))
+
+
+async def _why_refused(
+    redis: Client, keys: Callable[[str], ShardKeys], batch: Batch, replies: Sequence[object]
+) -> Exception | None:
+    """Tell an earlier copy of ours, which is none, from a stream that is sealed or gone."""
+    if None in replies:
+        return TurnEnded(batch.ref.turn, "The turn is no longer in Redis: it has expired.")
+    for reply in replies:
+        if isinstance(reply, Exception) and not is_refused_id(reply):
+            return reply
+    key, last = keys(batch.ref.session).tokens(batch.ref.turn), batch.first + len(batch.events) - 1
+    present = await call(redis, "XRANGE", key, f"{batch.first}-0", f"{last}-0")
+    if len(present) == len(batch.events):
+        return None
+    return ended(batch.ref.turn, await sealed_as(redis, key))
 
 
 async def sealed_as(redis: Client, key: str) -> State | None:

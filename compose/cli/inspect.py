@@ -1,18 +1,15 @@
 """``saystream inspect``: what the ledger knows of a turn."""
 
 import time
-from dataclasses import replace
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from saystream.common.events import Audio, Begin, End, decode_output
 from saystream.common.ids import turn_id
-from saystream.common.ledger import Ledger, Snapshot
-from saystream.common.redis_client import call
+from saystream.common.ledger import Snapshot
 from saystream.common.settings import Settings
-from saystream.common.states import FINAL, State
+from saystream.common.states import FINAL
 from saystream.compose.cli import terminal
 from saystream.compose.cli.display import COMING, LABEL, SPOKEN
 from saystream.compose.cli.target import ledger_at
@@ -22,7 +19,7 @@ async def inspect(turn: str, settings: Settings, url: str, *, json: bool) -> Non
     """Show a turn's record."""
     checked = turn_id(turn)
     async with ledger_at(settings, url) as ledger:
-        record = await _up_to_date(await ledger.inspect(checked), ledger)
+        record = await ledger.inspect(checked)
     if json:
         terminal.as_json(**_fields(record))
         return
@@ -33,19 +30,6 @@ async def inspect(turn: str, settings: Settings, url: str, *, json: bool) -> Non
     for name, value in _rows(record, time.time() * 1000):
         table.add_row(name, value)
     console.print(table)
-
-
-async def _up_to_date(record: Snapshot, ledger: Ledger) -> Snapshot:
-    """Bring a speaking turn's record up to date: until its end, only the output says how far it has come."""
-    if record.state is not State.SPEAKING:
-        return record
-    session = record.request.session
-    reply = await call(ledger.redis, "XREVRANGE", ledger.keys(session).audio(session), "+", "-", "COUNT", 1)
-    last = decode_output(*reply[0]) if reply else None
-    if last is None or last.turn != record.request.turn or isinstance(last, Begin | End):
-        return record
-    samples = last.offset + (last.samples if isinstance(last, Audio) else 0)
-    return replace(record, samples=samples, spoken=last.spoken)
 
 
 def _rows(record: Snapshot, now_ms: float) -> list[tuple[str, str | Text]]:

@@ -4,12 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from saystream.common.errors import InvalidSettings, RedisUnavailable
+from saystream.common.errors import InvalidSettings
 from saystream.common.ledger import Ledger
 from saystream.common.redis_client import connect
 from saystream.common.settings import Settings, load
 from saystream.compose.cli import beacon
-from saystream.producer.link import without_password
 
 
 def read(redis: str | None, config: Path | None) -> Settings:
@@ -46,14 +45,7 @@ async def ledger_at(settings: Settings, url: str) -> AsyncIterator[Ledger]:
     redis = connect(url, timeout_s=settings.redis_timeout_s)
     try:
         ledger = Ledger(redis, shards=settings.shards)
-        try:
-            await ledger.agree_on_shards()
-        except RedisUnavailable as error:
-            cause = str(error).rstrip(".")
-            raise RedisUnavailable(
-                f"Redis at {without_password(url)} cannot be used: {cause}. Start it, or name another one with "
-                "--redis URL or SAYSTREAM_REDIS_URL."
-            ) from error
+        await ledger.greet()
         yield ledger
     finally:
         await redis.aclose()

@@ -6,6 +6,7 @@ import sys
 
 from rich.console import Console
 
+from saystream.common.redis_client import without_password
 from saystream.common.settings import Settings
 from saystream.compose.cli import beacon, terminal
 from saystream.compose.cli.beacon import Place
@@ -13,7 +14,6 @@ from saystream.compose.cli.display import LABEL
 from saystream.compose.cli.target import ledger_at
 from saystream.compose.local import Local, choose_engine
 from saystream.compose.standin import Behaviour
-from saystream.producer.link import without_password
 
 
 async def up(stop: asyncio.Event, settings: Settings, speed: float, *, json: bool) -> None:

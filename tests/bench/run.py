@@ -155,7 +155,7 @@ async def start_worker(url: str, standin: StandIn) -> asyncio.subprocess.Process
         "SAYSTREAM_VOICES": json.dumps({"marker": voice}),
         "SAYSTREAM_WORKER": json.dumps({"slots": 512}),
     }
-    command = [sys.executable, "-c", "from saystream.compose.cli import main; main()", "worker"]
+    command = [sys.executable, "-m", "saystream.compose.cli", "worker", "-v"]
     process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
     assert process.stderr
     while b"is ready" not in (line := await process.stderr.readline()):

@@ -6,13 +6,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from redis.asyncio import Redis
-
 from saystream.common.audio import AudioFormat
 from saystream.common.events import Begin, Encoded, End, Word, encode_audio, encode_splice, encode_words
 from saystream.common.ids import EntryId
 from saystream.common.ledger import Append, Claim, Ledger, Message, Opened, Outcome
-from saystream.common.redis_client import call, connect
+from saystream.common.redis_client import Client, call, connect
 from saystream.common.request import TurnRequest
 from saystream.common.states import State
 from saystream.consumer import BEGINNING, Event, Start, listen
@@ -78,7 +76,7 @@ class Speech:
 class Studio:
     """Opens turns and speaks them."""
 
-    def __init__(self, url: str, redis: Redis, *, shards: int = 1) -> None:
+    def __init__(self, url: str, redis: Client, *, shards: int = 1) -> None:
         self.url, self.redis, self.shards = url, redis, shards
         self.ledger = Ledger(redis, shards=shards)
         self.keys = self.ledger.keys(SESSION)

@@ -21,10 +21,10 @@ from saystream.common.errors import (
     UnknownVoice,
 )
 from saystream.common.ledger import Ledger
+from saystream.common.redis_client import without_password
 from saystream.common.settings import LimitSettings, Settings
 from saystream.common.states import State
 from saystream.producer import Speaker
-from saystream.producer.link import without_password
 from tests.producer.conftest import ReadTokens
 from tests.proxy import Proxy
 from tests.timing import MS

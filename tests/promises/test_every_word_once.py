@@ -100,8 +100,8 @@ async def test_a_frozen_worker_that_wakes_up_says_nothing_more(redis_url: str) -
 
 async def test_a_drained_worker_hands_its_turn_on(redis_url: str) -> None:
     """A worker that stops before its turn has ended gives it back, and another goes on at once, without the lease."""
-    drain = {"worker": {"lease_s": 30.0, "drain_s": 0.0}}
-    async with rig(redis_url, behaviour=Behaviour(speed=5.0), **drain) as way:
+    worker = {"lease_s": 30.0, "drain_s": 0.0}
+    async with rig(redis_url, behaviour=Behaviour(speed=5.0), worker=worker) as way:
         await way.say("s", "t", STORY)
         await way.standin.stats.until(lambda stats: any(request.frames_sent > 20 for request in stats.requests))
         await way.start_worker()

@@ -3,10 +3,11 @@
 import asyncio
 import signal
 import time
+from functools import partial
 
 from saystream.common.redis_client import call, connect
 from saystream.common.states import State
-from saystream.compose.standin import Behaviour, VendorError
+from saystream.compose.standin import Behaviour, Stats, VendorError
 from tests.rig import LEASE_S, rig
 
 
@@ -50,14 +51,18 @@ async def test_a_turn_that_fails_on_every_stream_ends_failed(redis_url: str) -> 
         assert way.standin.stats.requests_started == way.settings.worker.streams
 
 
+def has_started(count: int, stats: Stats) -> bool:
+    return stats.requests_started >= count
+
+
 async def test_a_turn_that_kills_its_workers_is_given_up(redis_url: str) -> None:
     """Poison: after as many lost workers as allowed the turn fails, and the session goes on."""
-    settings = {"worker": {"lease_s": LEASE_S, "attempts": 2}}
-    async with rig(redis_url, workers=0, behaviour=Behaviour(speed=1.0), **settings) as way:
+    worker = {"lease_s": LEASE_S, "attempts": 2}
+    async with rig(redis_url, workers=0, behaviour=Behaviour(speed=1.0), worker=worker) as way:
         await way.say("s", "poison", "word " * 200)
         for attempt in (1, 2):
             async with way.worker_process() as process:
-                await way.standin.stats.until(lambda stats, n=attempt: stats.requests_started >= n)
+                await way.standin.stats.until(partial(has_started, attempt))
                 process.send_signal(signal.SIGKILL)
         await way.start_worker()
         heard = await asyncio.wait_for(way.hear("s", "poison"), 20)

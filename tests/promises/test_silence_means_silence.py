@@ -1,6 +1,7 @@
 """Promise 2: when `interrupt()` has returned, not one more sample of the turn enters the output stream."""
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -49,12 +50,12 @@ async def test_the_cut_tells_how_much_of_the_text_was_published(redis_url: str) 
 
 async def test_the_producer_learns_of_it_at_its_next_token(redis_url: str) -> None:
     async with rig(redis_url) as way, way.speaker() as speaker:
+        turn = speaker.turn("s")
+        await turn.open()
+        await turn.send("Hello ")
+        await speaker.interrupt("s")
         with pytest.raises(TurnInterrupted):
-            async with speaker.turn("s") as turn:
-                await turn.send("Hello ")
-                await speaker.interrupt("s")
-                while True:
-                    await turn.send("and on ")
+            await turn.say(itertools.repeat("and on "))
 
 
 async def test_a_session_speaks_again_after_an_interrupt(redis_url: str) -> None:

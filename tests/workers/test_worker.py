@@ -166,7 +166,7 @@ async def test_a_redis_that_is_not_there_is_an_error_at_the_start() -> None:
 async def test_another_number_of_shards_is_refused(redis_url: str) -> None:
     async with rig(redis_url) as way:
         worker = Worker(way.settings.model_copy(update={"shards": 4}), redis_url)
-        with pytest.raises(ShardMismatch, match="1 shards.*with 4"):
+        with pytest.raises(ShardMismatch, match=r"1 shards.*with 4"):
             await worker.run(asyncio.Event())
 
 

@@ -23,11 +23,11 @@ class Book(Ledger):
         self.batches: list[list[Append]] = []
         self.away = 0
         self.outcome = Outcome.APPENDED
-        self.open = asyncio.Event()
-        self.open.set()
+        self.answering = asyncio.Event()
+        self.answering.set()
 
     async def publish(self, appends: Sequence[Append]) -> list[Outcome]:
-        await self.open.wait()
+        await self.answering.wait()
         if self.away:
             self.away -= 1
             raise RedisUnavailable
@@ -60,14 +60,14 @@ async def test_entries_are_numbered_from_one_and_appended_in_order() -> None:
 
 async def test_what_comes_while_a_batch_is_in_flight_goes_together() -> None:
     book = Book()
-    book.open.clear()
+    book.answering.clear()
     async with Writer(book) as writer:
         lines = [line_of(writer, f"t{number}")[0] for number in range(10)]
         lines[0].put(FIELDS)
         await asyncio.sleep(0)
         for line in lines:
             line.put(FIELDS)
-        book.open.set()
+        book.answering.set()
         await asyncio.gather(*(line.drained() for line in lines))
     assert len(book.batches) <= 2
 
@@ -121,7 +121,7 @@ async def test_an_own_earlier_copy_counts_as_published() -> None:
 
 async def test_a_turn_holds_no_more_audio_than_allowed_while_redis_is_away() -> None:
     book = Book()
-    book.open.clear()
+    book.answering.clear()
     async with Writer(book) as writer:
         line, _ = line_of(writer, most_bytes=10)
         line.put(FIELDS, 10)
