@@ -11,6 +11,7 @@ SessionId = NewType("SessionId", str)
 TurnId = NewType("TurnId", str)
 
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
+_ENTRY = re.compile(r"(\d{1,20})-(\d{1,20})", re.ASCII)
 
 ATTEMPT_BITS = 20
 #: The attempt number that no attempt gets: an entry with it fences every attempt of its turn.
@@ -62,10 +63,9 @@ class EntryId(NamedTuple):
     def parse(cls, text: str | bytes) -> Self:
         """Read ``major-seq``; raises InvalidId."""
         raw = text.decode("ascii", "replace") if isinstance(text, bytes) else text
-        major, dash, seq = raw.partition("-")
-        if not (dash and major.isdecimal() and seq.isdecimal()):
-            raise InvalidId(f"{raw!r} is not a cursor: it looks like 1234-5")
-        entry = cls(int(major), int(seq))
+        if not (found := _ENTRY.fullmatch(raw)):
+            raise InvalidId(f"{_shortened(raw)} is not a cursor: it looks like 1234-5")
+        entry = cls(int(found[1]), int(found[2]))
         if max(entry) >= 1 << 64:
             raise InvalidId(f"{raw!r} is not a cursor: its numbers have 64 bits at most")
         return entry
@@ -86,6 +86,10 @@ class EntryId(NamedTuple):
 
 def _checked(what: str, text: str) -> str:
     if not isinstance(text, str) or not _ID.fullmatch(text):
-        shown = repr(text) if len(repr(text)) < 80 else repr(text)[:76] + "…'"
-        raise InvalidId(f"{what} id {shown}: an id is 1 to 128 of A-Z a-z 0-9 . _ : -")
+        raise InvalidId(f"{what} id {_shortened(text)}: an id is 1 to 128 of A-Z a-z 0-9 . _ : -")
     return text
+
+
+def _shortened(text: object) -> str:
+    shown = repr(text)
+    return shown if len(shown) < 80 else shown[:76] + "…'"

@@ -7,6 +7,7 @@ cancellation and makes a task for each command.
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -23,8 +24,9 @@ SCHEMES = ("redis://", "rediss://", "unix://")
 Part = str | bytes | int
 Command = Sequence[Part]
 
-#: Errors of a server that will be itself again, or whose place another one takes.
-_PASSING = ("UNBLOCKED", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "MISCONF", "LOADING")
+#: Errors of a server that will be itself again, or whose place another one takes; those of a script's command stand
+#: behind a hyphen in the script's own error.
+_PASSING = re.compile(r"(?:^|-)(?:UNBLOCKED|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|NOREPLICAS|MISCONF|LOADING|READONLY|OOM) ")
 
 
 class Client(Redis):
@@ -83,12 +85,15 @@ async def call(redis: Client, *command: Part, **parsing: Any) -> Any:
 
 
 async def call_all(redis: Client, commands: Sequence[Command]) -> list[Any]:
-    """Run commands in order in one round trip; where Redis refuses one, its place in the answer holds the error.
+    """Run commands in one transaction and one round trip; where Redis refuses one, the answer holds the error there.
+
+    A transaction, because a server that is short of memory, say, refuses all of it or nothing: no later entry of a
+    stream can be there without an earlier one.
 
     Raises:
-        RedisUnavailable: no answer in time. Any of them may or may not have been carried out.
+        RedisUnavailable: no answer in time. All of them have been carried out, or none.
     """
-    pipeline = redis.pipeline(transaction=False)
+    pipeline = redis.pipeline(transaction=True)
     for command in commands:
         pipeline.execute_command(*command)
     with translated():
@@ -119,10 +124,10 @@ def _is_passing(error: Exception) -> bool:
         exceptions.OutOfMemoryError,
         OSError,
     )
-    return isinstance(error, unavailable) or str(error).startswith(_PASSING)
+    return isinstance(error, unavailable) or _PASSING.search(str(error)) is not None
 
 
 def without_password(url: str) -> str:
     """Return a URL's scheme, host and path: passwords stand before the host or behind the question mark."""
-    scheme, mark, rest = url.partition("://")
+    scheme, mark, rest = url.rpartition("://")
     return f"{scheme}{mark}{rest.rpartition('@')[2].partition('?')[0]}"

@@ -14,6 +14,9 @@ OnBusy = Literal["queue", "interrupt", "refuse"]
 _Name = Annotated[str, Field(min_length=1, max_length=128)]
 
 
+_YEAR_MS = 366 * 86_400_000
+
+
 class TurnRequest(BaseModel):
     """The request for a turn.
 
@@ -32,7 +35,7 @@ class TurnRequest(BaseModel):
     turn: Annotated[TurnId, AfterValidator(turn_id)] = Field(default_factory=new_turn_id)
     voice: _Name = "default"
     on_busy: OnBusy = "queue"
-    start_within_ms: Annotated[int, Field(ge=0)] = 0
+    start_within_ms: Annotated[int, Field(ge=0, le=_YEAR_MS)] = 0
     metadata: Annotated[dict[_Name, Annotated[str, Field(max_length=1024)]], Field(max_length=32)] = {}
 
     @classmethod

@@ -19,7 +19,7 @@ _Seconds = Annotated[float, Field(gt=0)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class ProviderSettings(_Section):
@@ -120,10 +120,11 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
+        hide_input_in_errors=True,
         nested_model_default_partial_update=True,
     )
 
-    redis_url: str | None = None
+    redis_url: Annotated[str | None, Field(repr=False)] = None  # it may hold a password
     redis_timeout_s: _Seconds = 5.0
     shards: Annotated[int, Field(ge=1, le=16_384)] = 1
     providers: dict[str, ProviderSettings] = {}

@@ -4,7 +4,7 @@
 -- Does      writes `end` above every attempt, so that Redis refuses whatever a worker still publishes; seals the tokens, so
 --           that the producer learns of it; ends the turn; lets the next one speak. A turn that waits is ended in its hash
 --           only: its `end` entry is written when those before it have ended.
--- Refuses   nothing: a turn that has ended stays as it is. `unknown`: no such turn.
+-- Refuses   nothing: a turn that has ended stays as it is. `unknown`: no such turn in this session.
 -- Repeating is harmless: it finds the turn ended and returns the cut that was.
 -- Returns   JSON {status = interrupted | unknown, cuts = [{turn, number, samples, spoken}]}; for a turn that had ended before,
 --           `state` tells how.
@@ -13,7 +13,7 @@ local turn = ARGV[4]
 if turn == '' then return cjson.encode({status = 'interrupted', cuts = interrupt_session()}) end
 
 local fields = read_turn(turn)
-if not fields then return cjson.encode({status = 'unknown', cuts = {}}) end
+if not fields or fields.session ~= ARGV[3] then return cjson.encode({status = 'unknown', cuts = {}}) end
 if fields.ended then
   local cut = {turn = turn, number = fields.number, samples = fields.samples, spoken = fields.spoken, state = fields.state}
   return cjson.encode({status = 'interrupted', cuts = {cut}})

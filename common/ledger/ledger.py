@@ -227,7 +227,10 @@ class Ledger:
 
         Raises:
             Fenced: another attempt is the current one, or the turn has ended otherwise. Nothing was changed.
+            ValueError: another reason.
         """
+        if reason not in (State.DONE, State.FAILED):
+            raise ValueError(f"a worker ends a turn as done or failed, not as {reason}")
         reply = await self._step(FINISH, claim.ref, claim.attempt, seq, reason, samples, spoken, cause)
         if reply["status"] in ("fenced", "gone"):
             raise Fenced(claim.ref.turn)
@@ -283,7 +286,7 @@ class Ledger:
     async def _snapshot(self, keys: ShardKeys, turn: str, record: dict[str, str]) -> Snapshot:
         events = [event for _, event in await tokens.read(self.redis, keys.tokens(turn), 0, 1_000_000)]
         samples, spoken = int(record["samples"]), int(record["spoken"])
-        if record["state"] == State.SPEAKING:  # until its end, only the output says how far it has come
+        if record["state"] in (State.SPEAKING, State.READY):  # until its end, only the output says how far it has come
             samples, spoken = await self._published(keys.audio(record["session"]), turn)
         return Snapshot(
             request=TurnRequest.model_validate_json(record["request"]),

@@ -43,15 +43,28 @@ class Queue:
 
     async def ready(self, count: int, block_ms: int) -> list[Message]:
         """Take up to ``count`` ready turns; waits for the first one, ``block_ms`` at most."""
-        where = ("COUNT", count, "BLOCK", block_ms, "STREAMS", self._keys.dispatch, ">")
+        if count < 1:  # to Redis, 0 is no limit
+            return []
+        wait = ("BLOCK", block_ms) if block_ms > 0 else ()  # and here it is for ever
+        where = ("COUNT", count, *wait, "STREAMS", self._keys.dispatch, ">")
         reply = await call(self._blocking, "XREADGROUP", "GROUP", GROUP, self._worker, *where)
         return self._messages(reply[0][1]) if reply else []
 
     async def abandoned(self, lease_ms: int, count: int) -> list[Message]:
-        """Take up to ``count`` turns whose owner has not renewed them for a whole lease."""
-        where = (self._keys.dispatch, GROUP, self._worker, lease_ms, "0-0", "COUNT", count)
-        reply = await call(self._redis, "XAUTOCLAIM", *where)
-        return self._messages(reply[1])
+        """Take up to ``count`` turns whose owner has not renewed them for a whole lease.
+
+        Not by XAUTOCLAIM, which looks at ten entries for each that it may take, from the oldest on: behind many turns
+        that are well, one that is not would never be found.
+        """
+        if count < 1:
+            return []
+        group = (self._keys.dispatch, GROUP)
+        late = await call(self._redis, "XPENDING", *group, "IDLE", lease_ms, "-", "+", count, parse_detail=True)
+        ids = [entry["message_id"] for entry in late]
+        if not ids:
+            return []
+        # Those that somebody else has taken meanwhile are not idle any more, and stay where they are.
+        return self._messages(await call(self._redis, "XCLAIM", *group, self._worker, lease_ms, *ids))
 
     async def handed_out(self) -> list[Message]:
         """Return the turns that are in this worker's hands, as Redis sees it."""
@@ -88,10 +101,3 @@ class Queue:
             for entry_id, fields in entries
             if fields  # an entry that was deleted while it was pending has none
         ]
-
-
-async def lag(redis: Client, keys: ShardKeys) -> tuple[int, int]:
-    """Return how many turns are in dispatch, and how many of them are in the hands of a worker."""
-    length = await call(redis, "XLEN", keys.dispatch)
-    pending = await call(redis, "XPENDING", keys.dispatch, GROUP)
-    return length, pending["pending"]
