@@ -25,8 +25,10 @@ Part = str | bytes | int
 Command = Sequence[Part]
 
 #: Errors of a server that will be itself again, or whose place another one takes; those of a script's command stand
-#: behind a hyphen in the script's own error.
-_PASSING = re.compile(r"(?:^|-)(?:UNBLOCKED|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|NOREPLICAS|MISCONF|LOADING|READONLY|OOM) ")
+#: behind a hyphen in the script's own error, those of EXEC behind a colon.
+_PASSING = re.compile(
+    r"(?:^|-|: )(?:UNBLOCKED|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|NOREPLICAS|MISCONF|LOADING|READONLY|OOM|BUSY) "
+)
 
 
 class Client(Redis):
@@ -93,16 +95,24 @@ async def call_all(redis: Client, commands: Sequence[Command]) -> list[Any]:
     Raises:
         RedisUnavailable: no answer in time. All of them have been carried out, or none.
     """
-    pipeline = redis.pipeline(transaction=True)
-    for command in commands:
+    if not commands:
+        return []
+    # not redis-py's own transaction, whose errors quote the command, and with it what users say
+    pipeline = redis.pipeline(transaction=False)
+    for command in [("MULTI",), *commands, ("EXEC",)] if len(commands) > 1 else commands:
         pipeline.execute_command(*command)
     with translated():
         async with asyncio.timeout(redis.timeout_s):
-            replies = await pipeline.execute(raise_on_error=False)
+            replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        if len(commands) > 1:
+            *queued, executed = replies
+            if isinstance(executed, Exception):
+                raise next((reply for reply in queued if isinstance(reply, Exception)), executed)
+            replies = executed
         for reply in replies:
             if isinstance(reply, Exception) and _is_passing(reply):
                 raise reply
-    return list(replies)
+    return replies
 
 
 @contextmanager

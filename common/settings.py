@@ -88,7 +88,7 @@ class LimitSettings(_Section):
         outbox_bytes: audio that one turn may hold in a worker while Redis is away.
     """
 
-    retention_s: _Seconds = 86_400.0
+    retention_s: Annotated[float, Field(ge=60)] = 86_400.0
     token_bytes: Annotated[int, Field(ge=1, le=1 << 20)] = 16_384
     waiting_turns: Annotated[int, Field(ge=0)] = 100
     outbox_bytes: Annotated[int, Field(ge=4096)] = 4 << 20

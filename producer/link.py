@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import uuid
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self, TypeVar
@@ -193,7 +194,8 @@ class Link:
 
     async def _interrupt(self, session: str, turn: str) -> tuple[Cut, ...]:
         what = f"interrupting turn {turn}" if turn else f"interrupting session {session}"
-        return await self._repeat(what, lambda: self._ledger.interrupt(session, turn))
+        call_id = uuid.uuid4().hex
+        return await self._repeat(what, lambda: self._ledger.interrupt(session, turn, call_id=call_id))
 
     async def _repeat(self, what: str, step: Callable[[], Awaitable[T]]) -> T:
         async def while_connected() -> T:

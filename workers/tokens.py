@@ -25,9 +25,10 @@ log = logging.getLogger(__name__)
 _GROUP_STREAMS = 256
 _COUNT = 64
 BLOCK_MS = 2000
-#: Above so many events a second the reader rests between two reads: they get fewer and larger.
+#: Under load the reader rests between two reads, so that they get fewer and larger; the longer, the more there is.
 _LOAD_PER_S = 500.0
-_REST_S = 0.002
+_REST_S = 0.001
+_LONGEST_REST_S = 0.004
 _CONTROL_EXPIRY_MS = 60_000
 
 
@@ -160,6 +161,6 @@ class _Group:
             else:
                 self._heard = entries[-1][0]
         if events and self._rate > _LOAD_PER_S:
-            await asyncio.sleep(_REST_S)
+            await asyncio.sleep(min(_LONGEST_REST_S, _REST_S * self._rate / _LOAD_PER_S))
         # A smoothed rate: one busy moment is no load.
         self._rate += 0.1 * (events / max(time.monotonic() - began, 1e-4) - self._rate)

@@ -1,5 +1,6 @@
 """The ledger's steps, as a worker or producer calls them."""
 
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -189,13 +190,17 @@ class Ledger:
         """Append token events of several turns in one round trip; returns for each why it was refused, or None."""
         return await tokens.append(self.redis, self.keys, batches)
 
-    async def interrupt(self, session: str, turn: str = "") -> tuple[Cut, ...]:
+    async def interrupt(self, session: str, turn: str = "", *, call_id: str = "") -> tuple[Cut, ...]:
         """Interrupt a turn, or all that speaks and waits in a session: afterwards nothing more can be published.
 
+        Args:
+            session, turn: what; without a turn, all of the session.
+            call_id: give the same one when repeating, so that no turn is hit that was opened in between.
+
         Raises:
-            UnknownTurn: there is no such turn.
+            UnknownTurn: there is no such turn in this session.
         """
-        reply = await self._step(INTERRUPT, (session, turn))
+        reply = await self._step(INTERRUPT, (session, turn), call_id or uuid.uuid4().hex)
         if reply["status"] == "unknown":
             raise UnknownTurn(turn)
         return _cuts(reply["cuts"] or [])

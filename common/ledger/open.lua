@@ -17,7 +17,7 @@ local most_waiting, start_within_ms, retention_ms = tonumber(ARGV[9]), tonumber(
 local known = read_turn(turn)
 if known then
   local status = known.request == request and 'known' or 'conflict'
-  return cjson.encode({status = status, number = known.number, state = known.state, cuts = {}})
+  return cjson.encode({status = status, number = known.number, state = known.state, cuts = cjson.decode(known.cuts)})
 end
 
 local cuts = {}
@@ -49,7 +49,7 @@ redis.call('XDEL', tokens_key(turn), '0-1')
 local state = speaking and 'waiting' or 'ready'
 redis.call('HSET', turn_key(turn), 'state', state, 'session', session, 'number', number, 'request', request,
   'voice', voice, 'metadata', metadata, 'attempt', 0, 'released', 0, 'owner', '', 'message', '', 'cause', '',
-  'samples', 0, 'spoken', 0, 'opened_ms', text(time_ms), 'retention_ms', text(retention_ms),
+  'samples', 0, 'spoken', 0, 'cuts', cjson.encode(cuts), 'opened_ms', text(time_ms), 'retention_ms', text(retention_ms),
   'expires_ms', start_within_ms > 0 and text(time_ms + start_within_ms) or 0)
 if speaking then
   redis.call('RPUSH', WAITING, turn)

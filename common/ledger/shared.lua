@@ -2,7 +2,8 @@
 --
 -- KEYS  1 dispatch   stream, group `workers`: turns that are ready
 --       2 dead       stream: turns that failed on every attempt
---       3 session    hash: `speaking` (turn id), `turns` (number of the last turn)
+--       3 session    hash: `speaking` (turn id), `turns` and `first` (numbers of the last and the first turn),
+--                    `interrupt` and `interrupt_reply` (the last interrupt of the session: its call and its answer)
 --       4 waiting    list: turn ids behind the one that speaks
 --       5 audio      stream: the session's output
 -- ARGV  1 prefix of turn hashes   2 prefix of token streams   3 session   4 turn ('' where the step is about the session)

@@ -61,7 +61,7 @@ async def _why_refused(
             return reply
     key, last = keys(batch.ref.session).tokens(batch.ref.turn), batch.first + len(batch.events) - 1
     present = await call(redis, "XRANGE", key, f"{batch.first}-0", f"{last}-0")
-    if len(present) == len(batch.events):
+    if [decode_token(fields) for _, fields in present] == list(batch.events):
         return None
     return ended(batch.ref.turn, await sealed_as(redis, key))
 
@@ -77,7 +77,7 @@ async def sealed_as(redis: Client, key: str) -> State | None:
 def ended(turn: str, state: State | None) -> TurnError:
     """Make the error that tells a producer how its turn ended."""
     if state is None:
-        return TurnError(turn, "a later token is there already: two producers append to this turn.")
+        return TurnError(turn, "Another token is there already under this number: two producers append to this turn.")
     return _ENDED.get(state, TurnEnded)(turn, _MESSAGES.get(state, ""))
 
 

@@ -322,12 +322,14 @@ async def test_a_turn_that_has_left_redis_takes_no_more(speaker: Speaker, ledger
 
 
 async def test_two_producers_of_one_turn_are_found_out(speaker: Speaker) -> None:
-    async with speaker.turn("call-42", turn="t") as first, speaker.turn("call-42", turn="t") as second:
+    async with speaker.turn("call-42", turn="t") as first:
         for _ in range(5):
             await first.send("a")
-        await first.end()
-        await second.send("a")
-        await second.end()  # what is there already is not written again
+    second = speaker.turn("call-42", turn="t")
+    await second.open()
+    await second.send("a")  # that is there already, and not written again
+    with pytest.raises(TurnError, match="two producers"):
+        await second.end()
 
 
 # Loops

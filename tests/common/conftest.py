@@ -1,0 +1,34 @@
+"""A ledger on an empty Redis, with two workers at its dispatch stream."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from saystream.common.ledger import Ledger
+from saystream.common.redis_client import Client, connect
+from tests.common.stage import Stage
+
+BLOCK_MS = 10_000
+
+
+@pytest.fixture
+async def client(redis_url: str) -> AsyncIterator[Client]:
+    """A client for commands that answer at once."""
+    async with contextlib.aclosing(connect(redis_url)) as redis:
+        yield redis
+
+
+@pytest.fixture
+async def blocking(redis_url: str) -> AsyncIterator[Client]:
+    """A client for commands that wait."""
+    async with contextlib.aclosing(connect(redis_url, block_ms=BLOCK_MS)) as redis:
+        yield redis
+
+
+@pytest.fixture
+async def stage(client: Client, blocking: Client) -> Stage:
+    ledger = Ledger(client)
+    stage = Stage(client, ledger, ledger.queue(0, blocking, "first"), ledger.queue(0, blocking, "second"))
+    await stage.queue.join()
+    return stage

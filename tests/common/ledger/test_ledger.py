@@ -1,0 +1,103 @@
+"""Beside the steps: agreeing on shards, voices that are spoken, and looking at a turn."""
+
+import contextlib
+
+import pytest
+
+from saystream.common.errors import RedisUnavailable, ShardMismatch, UnknownTurn
+from saystream.common.events import EndOfText, Flush
+from saystream.common.keys import SHARDS
+from saystream.common.ledger import Ledger
+from saystream.common.redis_client import Client, call, connect
+from saystream.common.states import State
+from tests.common.stage import FORMAT, Stage, request
+
+
+async def test_the_first_process_writes_the_number_of_shards_and_others_agree(client: Client) -> None:
+    for _ in range(2):
+        await Ledger(client, shards=16).agree_on_shards()
+    assert await call(client, "GET", SHARDS) == b"16"
+
+
+async def test_another_number_of_shards_is_refused_and_both_are_named(client: Client) -> None:
+    await Ledger(client, shards=16).agree_on_shards()
+    with pytest.raises(ShardMismatch, match=r"used with 16 shards.*started with 8: set shards = 16"):
+        await Ledger(client, shards=8).agree_on_shards()
+    assert await call(client, "GET", SHARDS) == b"16"
+
+
+async def test_a_redis_that_cannot_be_used_is_named_without_its_password_and_what_to_do() -> None:
+    async with contextlib.aclosing(connect("redis://:do-not-show@127.0.0.1:1/0?password=do-not-show")) as nowhere:
+        with pytest.raises(
+            RedisUnavailable, match=r"Redis at redis://127\.0\.0\.1:1/0 cannot be used: .*--redis"
+        ) as raised:
+            await Ledger(nowhere).greet()
+    assert "do-not-show" not in str(raised.value)
+
+
+async def test_greeting_a_redis_agrees_on_shards(client: Client) -> None:
+    await Ledger(client, shards=16).greet()
+    with pytest.raises(ShardMismatch):
+        await Ledger(client, shards=8).greet()
+
+
+async def test_all_keys_of_a_session_lie_in_its_shard(client: Client) -> None:
+    ledger = Ledger(client, shards=16)
+    for number in range(8):
+        session = f"s{number}"
+        await ledger.open(request(f"t{number}", session))
+        shard = ledger.keys(session).shard
+        assert (await ledger.inspect(f"t{number}")).state is State.READY
+        assert await client.exists(f"saystream:{{{shard}}}:turn:t{number}") == 1
+    tags = {key.partition(b"}")[0] for key in await call(client, "KEYS", "*")}
+    assert len(tags) > 1
+
+
+async def test_voices_are_those_that_workers_made_known(client: Client) -> None:
+    ledger = Ledger(client)
+    assert await ledger.voices() == set()
+    await ledger.announce([])
+    await ledger.announce(["narrator", "Erzähler"])
+    await ledger.announce(["narrator"])
+    assert await ledger.voices() == {"narrator", "Erzähler"}
+
+
+async def test_inspect_shows_a_turn_that_has_only_been_opened(stage: Stage) -> None:
+    opened = await stage.open("t", voice="narrator")
+    snapshot = await stage.ledger.inspect("t")
+    assert snapshot.request == request("t", voice="narrator")
+    assert (snapshot.number, snapshot.state, snapshot.attempt, snapshot.owner) == (opened.number, State.READY, 0, "")
+    assert (snapshot.format, snapshot.began_ms, snapshot.ended_ms) == (None, 0, 0)
+    assert (snapshot.text, snapshot.tokens) == ("", 0)
+
+
+async def test_inspect_shows_who_speaks_and_what_the_text_is(stage: Stage) -> None:
+    await stage.speaking("t")
+    await stage.append("t", 1, "Hel", "lo ", Flush(), "you", EndOfText())
+    snapshot = await stage.ledger.inspect("t")
+    assert (snapshot.state, snapshot.attempt, snapshot.owner, snapshot.format) == (State.SPEAKING, 1, "worker", FORMAT)
+    assert (snapshot.text, snapshot.tokens) == ("Hello you", 5)
+
+
+@pytest.mark.parametrize("released", [False, True])
+async def test_inspect_shows_how_far_a_turn_has_come_before_it_ends(stage: Stage, released: bool) -> None:
+    claim = await stage.speaking("t")
+    await stage.say(claim, 1, offset=0, samples=480, spoken=7)
+    if released:
+        await stage.ledger.release(claim)
+    snapshot = await stage.ledger.inspect("t")
+    assert (snapshot.samples, snapshot.spoken) == (480, 7)
+
+
+async def test_inspect_does_not_count_the_seal(stage: Stage) -> None:
+    await stage.open("t")
+    await stage.append("t", 1, "Hello")
+    await stage.ledger.interrupt("s")
+    snapshot = await stage.ledger.inspect("t")
+    assert (snapshot.text, snapshot.tokens, snapshot.state) == ("Hello", 1, State.INTERRUPTED)
+    assert snapshot.opened_ms <= snapshot.ended_ms
+
+
+async def test_a_turn_that_nobody_opened_is_unknown(client: Client) -> None:
+    with pytest.raises(UnknownTurn):
+        await Ledger(client, shards=4).inspect("t")
