@@ -141,6 +141,8 @@ class Stage:
         return [fields for _, fields in await call(self.redis, "XRANGE", ShardKeys(0).dead, "-", "+")]
 
     async def dump(self) -> Dump:
+        # Compressed, the same content may be other bytes the next time.
+        await call(self.redis, "CONFIG SET", "rdbcompression", "no")
         keys = sorted(await call(self.redis, "KEYS", "*"))
         return {key: await call(self.redis, "DUMP", key) for key in keys}
 
