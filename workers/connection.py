@@ -169,6 +169,8 @@ class Connection:
             VendorError: the connection has been lost.
         """
         self._reserved -= 1
+        if self.error is not None:
+            raise self.error
         key, frames = self.protocol.open(spec)
         stream = self._streams[key] = Stream(self, key)
         self.turns += 1

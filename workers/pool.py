@@ -85,6 +85,9 @@ class Pool:
         return await connection.start(spec)
 
     async def _acquire(self, timeout_s: float) -> Connection:
+        error = self._last_error
+        if error and not error.retryable and not self._connections and not self._opening:
+            raise error  # nothing has changed since, and the next try is not yet due
         future: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         self._act()

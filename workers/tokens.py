@@ -11,8 +11,10 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 
+from redis.exceptions import ResponseError
+
 from saystream.common.backoff import Backoff
-from saystream.common.errors import RedisUnavailable, SaystreamError
+from saystream.common.errors import InvalidToken, RedisUnavailable, SaystreamError
 from saystream.common.events import Seal, TokenEvent, decode_token
 from saystream.common.ids import EntryId, TurnRef, shard_of
 from saystream.common.keys import ShardKeys
@@ -37,17 +39,22 @@ class Feed:
 
     def __init__(self, key: str) -> None:
         self.key = key
-        self.last = "0-0"
+        self.last, self._last = "0-0", EntryId(0, 0)
         self._events: deque[TokenEvent | Seal] = deque()
         self._error: SaystreamError | None = None
         self._arrived = asyncio.Event()
 
     def put(self, entry_id: bytes, fields: dict[bytes, bytes]) -> None:
         """Take an entry of the stream, unless it has been taken already."""
-        if EntryId.parse(entry_id) > EntryId.parse(self.last):
-            self.last = entry_id.decode()
+        number = EntryId.parse(entry_id)
+        if number <= self._last:
+            return
+        self._last, self.last = number, entry_id.decode()
+        try:
             self._events.append(decode_token(fields))
-            self._arrived.set()
+        except ValueError as error:
+            self.fail(InvalidToken(f"token {self.last} is not one: {error}"))
+        self._arrived.set()
 
     def fail(self, error: SaystreamError) -> None:
         """Let the turn's reader raise an error at once."""
@@ -142,7 +149,7 @@ class _Group:
             try:
                 await self._read_once()
                 backoff.succeeded()
-            except RedisUnavailable as error:
+            except (RedisUnavailable, ResponseError) as error:
                 log.warning("! cannot read tokens, trying again: %s", error)
                 await asyncio.sleep(backoff.failed())
 

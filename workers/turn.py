@@ -6,7 +6,7 @@ import time
 from collections import deque
 
 from saystream.common.backoff import Backoff
-from saystream.common.errors import Action, Fenced, RedisUnavailable, SaystreamError, Scope, VendorError
+from saystream.common.errors import Action, Fenced, InvalidToken, RedisUnavailable, SaystreamError, Scope, VendorError
 from saystream.common.events import EndOfText, Flush, Seal, Text, Word, encode_audio, encode_splice, encode_words
 from saystream.common.ledger import Claim, Ledger
 from saystream.common.states import State
@@ -114,6 +114,8 @@ class Attempt:
                 return how
         except* SaystreamError as failed:
             stopped.append(_first(failed))
+        if isinstance(stopped[0], InvalidToken):  # it will not be one at the next attempt either
+            return State.FAILED, str(stopped[0])
         raise stopped[0]
 
     async def _speak(self) -> tuple[State, str]:

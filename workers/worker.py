@@ -120,6 +120,7 @@ class Worker:
             upkeep = [
                 group.create_task(self._renew(queues), name="leases"),
                 group.create_task(self._keep_house(queues), name="housekeeping"),
+                group.create_task(self._writer.watch(), name="watch the writer"),
             ]
             loops = [group.create_task(self._dispatch(queue), name="dispatch") for queue in queues]
             log.info("= %s is ready: %d voices, %d slots", self.name, len(self._voices), self.settings.worker.slots)
@@ -182,7 +183,8 @@ class Worker:
             # A fault of ours: the lease ends, another worker tries, and in the end the turn fails visibly.
             log.exception("! %s dropped by a fault", turn)
         finally:
-            del self._held[held.message.id]
+            if self._held.get(held.message.id) is held:  # else we have lost it and taken it again meanwhile
+                del self._held[held.message.id]
             self._slots.give_back()
 
     async def _claim_and_speak(self, held: _Held) -> str:

@@ -9,6 +9,8 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
+from redis.exceptions import ResponseError
+
 from saystream.common.backoff import Backoff
 from saystream.common.errors import Fenced, RedisUnavailable, SaystreamError
 from saystream.common.events import Encoded
@@ -116,6 +118,11 @@ class Writer:
             self._task.cancel()
             await asyncio.wait([self._task])
 
+    async def watch(self) -> None:
+        """Wait for the writer's end; raises what ended it, if it was a fault."""
+        if self._task:
+            await asyncio.shield(self._task)
+
     def line(self, claim: Claim, most_bytes: int, broken: Callable[[SaystreamError], None]) -> Line:
         """Make the way to the output stream for one attempt; see `Line`."""
         return Line(self, claim, self._ledger.keys(claim.ref.session).audio(claim.ref.session), most_bytes, broken)
@@ -166,3 +173,6 @@ class Writer:
             except RedisUnavailable as error:
                 log.warning("! cannot publish, trying again: %s", error)
                 await asyncio.sleep(backoff.failed())
+            except ResponseError as error:  # no permission, another kind of key: not ours to repair
+                log.error("! Redis refuses to publish, the turns stop: %s", error)
+                return [Outcome.GONE] * len(batch)

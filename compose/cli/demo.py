@@ -99,7 +99,7 @@ def _conclude(progress: Progress, order: Demo) -> int:
         console.print()
         for label, value in (
             ("first audio", f"{first_ms:.0f} ms after the first token"),
-            ("spoken", f"{progress.words_spoken} of {progress.words} words spoken"),
+            ("spoken", f"{progress.words_spoken} of {progress.words} words"),
             ("recording", f"{order.out}, {progress.seconds:.2f} s"),
         ):
             console.print(f"[{LABEL}]{label:<11}[/] {value}")

@@ -186,3 +186,19 @@ async def test_logs_hold_no_text_of_users(redis_url: str, caplog: pytest.LogCapt
     assert "→ t attempt 1" in caplog.text
     assert "← t done" in caplog.text
     assert "Confidential" not in caplog.text
+
+
+async def test_an_entry_that_is_no_token_fails_its_turn_and_no_other(redis_url: str) -> None:
+    async with rig(redis_url) as way, way.speaker() as speaker:
+        redis = connect(redis_url)
+        broken, well = speaker.turn("s", turn="broken"), speaker.turn("other", turn="well")
+        await broken.open()
+        await well.open()
+        await call(redis, "XADD", "saystream:{0}:tokens:broken", "1-0", "what", "is this")
+        await redis.aclose()
+        heard = await way.hear("s", "broken")
+        assert heard.ends["broken"].reason is State.FAILED
+        assert "token 1-0 is not one" in heard.ends["broken"].cause
+        await well.say("Nothing happened here.")
+        await well.end()
+        assert (await way.hear("other", "well")).words("well") == ["Nothing", "happened", "here."]

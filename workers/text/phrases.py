@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 #: A word that ends with one of these, and perhaps a closing quote or bracket, ends a clause.
 _CLAUSE_END = re.compile(r"[.!?…:;,。！？；：，、؟،।—][\"'”’»)\]}]*$")
-#: Marks of scripts that are written without blanks; a phrase may end behind one.
+#: Marks of scripts that are written without blanks; a phrase may end behind one, if so many characters have no blank.
 _BARE_MARK = re.compile(r"[。！？；，、]")
 #: Words whose full stop does not end a clause, and which belong to the next word.
 _ABBREVIATIONS = frozenset(
@@ -19,6 +19,7 @@ _ABBREVIATIONS = frozenset(
 )
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)+")
 _BLANK = re.compile(r"\s")
+_BARE_CHARS = 12
 _TAG_LIMIT = 128
 _WORD_LIMIT = 128
 
@@ -133,8 +134,16 @@ class Phraser:
 def _places(text: str, behind: int) -> list[int]:
     """Return the places where a word has ended: a blank follows, or a mark of a script that has none."""
     ends = {found.start() for found in _BLANK.finditer(text, behind)}
-    marks = {found.end() for found in _BARE_MARK.finditer(text, behind) if found.end() < len(text)}
+    marks = {
+        end
+        for found in _BARE_MARK.finditer(text, behind)
+        if (end := found.end()) < len(text) and end - _last_blank(text, end) > _BARE_CHARS
+    }
     return sorted(place for place in ends | marks if place > behind and not text[place - 1].isspace())
+
+
+def _last_blank(text: str, place: int) -> int:
+    return max((found.end() for found in _BLANK.finditer(text, 0, place)), default=0)
 
 
 def _may_cut(text: str, place: int) -> bool:

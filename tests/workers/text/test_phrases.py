@@ -111,8 +111,13 @@ def test_offsets_go_on_from_where_the_text_is_taken_up() -> None:
 
 
 def test_scripts_without_blanks_end_phrases_at_their_marks() -> None:
-    assert [phrase.text for phrase in phrases_of("你好，世界。今天天气很好！")] == [
-        "你好，",
-        "世界。",
-        "今天天气很好！",
+    text = "今天天气很好，我们去公园散步。你想一起来吗？那里有很多花，也有一个小湖。"
+    assert [phrase.text for phrase in phrases_of(text)] == [
+        "今天天气很好，我们去公园散步。",
+        "你想一起来吗？那里有很多花，",
+        "也有一个小湖。",
     ]
+
+
+def test_a_mark_in_a_short_word_does_not_cut_it() -> None:
+    assert [phrase.text for phrase in phrases_of("a、0 b、1 c")] == ["a、0", "b、1 c"]
