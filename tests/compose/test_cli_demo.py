@@ -30,7 +30,7 @@ def test_the_demo_leaves_a_recording_of_every_word(home: House) -> None:
     assert "tokens a second.\n\nHello." in shown.stdout
     text = shown.stdout.partition("\n\n")[2].rpartition("\n\n")[0]
     words = len([word for word in text.split() if any(letter.isalnum() for letter in word)])
-    assert f"{words} of {words} words spoken" in shown.stdout
+    assert f"{words} of {words} words" in shown.stdout
     assert f"demo.wav, {seconds(home.directory / 'demo.wav'):.2f} s" in shown.stdout
     assert [path.name for path in home.directory.iterdir()] == ["demo.wav"]
 
