@@ -19,7 +19,7 @@ from saystream.common.events import Seal, TokenEvent, decode_token
 from saystream.common.ids import EntryId, TurnRef, shard_of
 from saystream.common.keys import ShardKeys
 from saystream.common.ledger import Ledger
-from saystream.common.redis_client import Client, call, call_all
+from saystream.common.redis_client import Client, call, call_all, call_raw
 
 log = logging.getLogger(__name__)
 
@@ -158,13 +158,13 @@ class _Group:
         ids = [feed.last for feed in feeds.values()]
         streams: list[str | bytes] = ["STREAMS", self._control, *feeds, self._heard, *ids]
         began = time.monotonic()
-        reply = await call(self._blocking, "XREAD", "COUNT", _COUNT, "BLOCK", BLOCK_MS, *streams)
+        reply = await call_raw(self._blocking, "XREAD", "COUNT", _COUNT, "BLOCK", BLOCK_MS, *streams)
         events = 0
         for key, entries in reply or ():
             if feed := feeds.get(key):
                 events += len(entries)
-                for entry_id, fields in entries:
-                    feed.put(entry_id, fields)
+                for entry_id, flat in entries:
+                    feed.put(entry_id, dict(zip(flat[::2], flat[1::2], strict=True)))
             else:
                 self._heard = entries[-1][0]
         if events and self._rate > _LOAD_PER_S:

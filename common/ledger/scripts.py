@@ -7,7 +7,7 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
-from saystream.common.redis_client import Client, call
+from saystream.common.redis_client import Client, call_raw
 from saystream.common.states import NEXT
 
 Argument = str | bytes | int
@@ -38,9 +38,9 @@ class Script:
     async def __call__(self, redis: Client, keys: Sequence[str], args: Sequence[Argument]) -> Any:
         """Run the script; a server that does not know it yet (restarted, failed over, flushed) is given its source."""
         try:
-            return await call(redis, "EVALSHA", self.digest, len(keys), *keys, *args)
+            return await call_raw(redis, "EVALSHA", self.digest, len(keys), *keys, *args)
         except NoScriptError:
-            return await call(redis, "EVAL", self.source, len(keys), *keys, *args)
+            return await call_raw(redis, "EVAL", self.source, len(keys), *keys, *args)
 
 
 OPEN = Script("open")
