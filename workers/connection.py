@@ -58,10 +58,14 @@ class Stream:
         Raises:
             VendorError: the stream has failed, and all that was said before has been read.
         """
-        try:
-            async with asyncio.timeout(timeout_s):
+        if not self._arrived.is_set():
+            timer = asyncio.get_running_loop().call_later(timeout_s, self._arrived.set)
+            try:
                 await self._arrived.wait()
-        except TimeoutError:
+            finally:
+                timer.cancel()
+        if not self._events:
+            self._arrived.clear()
             return []
         if isinstance(self._events[0], Failed):
             raise self._events[0].error
@@ -188,6 +192,10 @@ class Connection:
             VendorError: the connection has been lost, or the vendor takes no more.
         """
         try:
+            if not self._socket.transport.get_write_buffer_size():  # nothing waits: this will not either
+                for frame in frames:
+                    await self._socket.send(frame)
+                return
             async with asyncio.timeout(self.provider.settings.silence_s):
                 for frame in frames:
                     await self._socket.send(frame)

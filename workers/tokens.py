@@ -16,7 +16,7 @@ from redis.exceptions import ResponseError
 from saystream.common.backoff import Backoff
 from saystream.common.errors import InvalidToken, RedisUnavailable, SaystreamError
 from saystream.common.events import Seal, TokenEvent, decode_token
-from saystream.common.ids import EntryId, TurnRef, shard_of
+from saystream.common.ids import TurnRef, shard_of
 from saystream.common.keys import ShardKeys
 from saystream.common.ledger import Ledger
 from saystream.common.redis_client import Client, call, call_all, call_raw
@@ -39,17 +39,17 @@ class Feed:
 
     def __init__(self, key: str) -> None:
         self.key = key
-        self.last, self._last = "0-0", EntryId(0, 0)
+        self.last, self._number = "0-0", 0
         self._events: deque[TokenEvent | Seal] = deque()
         self._error: SaystreamError | None = None
         self._arrived = asyncio.Event()
 
     def put(self, entry_id: bytes, fields: dict[bytes, bytes]) -> None:
         """Take an entry of the stream, unless it has been taken already."""
-        number = EntryId.parse(entry_id)
-        if number <= self._last:
+        number = int(entry_id.partition(b"-")[0])
+        if number <= self._number:
             return
-        self._last, self.last = number, entry_id.decode()
+        self._number, self.last = number, entry_id.decode()
         try:
             self._events.append(decode_token(fields))
         except ValueError as error:

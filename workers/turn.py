@@ -45,6 +45,18 @@ class TurnText:
         self.ended = False
         self.grown = asyncio.Event()
 
+    async def more(self, due_s: float | None) -> None:
+        """Wait until there is more, or until a moment of the monotonic clock."""
+        if due_s is None:
+            await self.grown.wait()
+            return
+        # A bare timer: this is waited for at every token, and a time-out costs several times as much.
+        timer = asyncio.get_running_loop().call_later(max(0.0, due_s - time.monotonic()), self.grown.set)
+        try:
+            await self.grown.wait()
+        finally:
+            timer.cancel()
+
     async def follow(self, feed: Feed) -> None:
         """Take token events until the end of the text, then wait for the seal; raises what stops the turn."""
         async for events in feed:
@@ -179,8 +191,7 @@ class Attempt:
             flush_at = text.flushes[flushed] if flushed < len(text.flushes) else None
             end = max(at, len(text.text) if flush_at is None else flush_at)
             new, at = text.text[at:end], end
-            phrases = phraser.feed(new, time.monotonic()) if phraser else _verbatim(new, at)
-            for phrase in phrases:
+            for phrase in _phrases(phraser, new, at):
                 await outgoing.send(phrase)
             if flush_at is not None:
                 flushed += 1
@@ -190,13 +201,7 @@ class Attempt:
                 self._finish_sent_at = time.monotonic()
                 return await outgoing.finish(phraser.flush() if phraser else [])
             else:
-                due = phraser.due if phraser else None
-                try:
-                    async with asyncio.timeout(None if due is None else due - time.monotonic()):
-                        await text.grown.wait()
-                except TimeoutError:
-                    for phrase in phraser.poll(time.monotonic()) if phraser else []:
-                        await outgoing.send(phrase)
+                await text.more(phraser.due if phraser else None)
 
     # audio from the vendor
 
@@ -206,9 +211,12 @@ class Attempt:
         Raises:
             VendorError: it failed, fell silent, or said nothing where there was something to say.
         """
+        heard_at = time.monotonic()
         while True:
             events = await stream.events(self._silence_s)
-            if not events and self._finish_sent_at and time.monotonic() - self._finish_sent_at >= self._silence_s:
+            if events:
+                heard_at = time.monotonic()
+            elif self._finish_sent_at and time.monotonic() - max(heard_at, self._finish_sent_at) >= self._silence_s:
                 raise self._vendor_error(f"no audio for {self._silence_s:g} s", Action.RECONNECT)
             for event in events:
                 match event:
@@ -315,6 +323,9 @@ def _first(group: BaseExceptionGroup[SaystreamError]) -> SaystreamError:
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
-def _verbatim(text: str, end: int) -> list[Phrase]:
-    """What a vendor that forms phrases itself gets: the text as it is."""
-    return [Phrase(text, end - len(text), end)] if text else []
+def _phrases(phraser: Phraser | None, new: str, end: int) -> list[Phrase]:
+    """Return what can be sent now; a vendor that forms phrases itself gets the text as it is."""
+    if phraser is None:
+        return [Phrase(new, end - len(new), end)] if new else []
+    now = time.monotonic()
+    return phraser.poll(now) + (phraser.feed(new, now) if new else [])
