@@ -8,18 +8,17 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 from redis.exceptions import ResponseError
 
 from saystream.common.backoff import Backoff
-from saystream.common.errors import InvalidToken, RedisUnavailable, SaystreamError
-from saystream.common.events import Seal, TokenEvent, decode_token
+from saystream.common.errors import RedisUnavailable
 from saystream.common.ids import TurnRef, shard_of
 from saystream.common.keys import ShardKeys
 from saystream.common.ledger import Ledger
 from saystream.common.redis_client import Client, call, call_all, call_raw
+from saystream.workers.turn_text import TurnText
 
 log = logging.getLogger(__name__)
 
@@ -32,43 +31,6 @@ _LOAD_PER_S = 500.0
 _REST_S = 0.001
 _LONGEST_REST_S = 0.004
 _CONTROL_EXPIRY_MS = 60_000
-
-
-class Feed:
-    """A turn's token events as they come, and whatever else must stop the turn: a failure is raised behind them."""
-
-    def __init__(self, key: str) -> None:
-        self.key = key
-        self.last, self._number = "0-0", 0
-        self._events: deque[TokenEvent | Seal] = deque()
-        self._error: SaystreamError | None = None
-        self._arrived = asyncio.Event()
-
-    def put(self, entry_id: bytes, fields: dict[bytes, bytes]) -> None:
-        """Take an entry of the stream, unless it has been taken already."""
-        number = int(entry_id.partition(b"-")[0])
-        if number <= self._number:
-            return
-        self._number, self.last = number, entry_id.decode()
-        try:
-            self._events.append(decode_token(fields))
-        except ValueError as error:
-            self.fail(InvalidToken(f"token {self.last} is not one: {error}"))
-        self._arrived.set()
-
-    def fail(self, error: SaystreamError) -> None:
-        """Let the turn's reader raise an error at once."""
-        self._error = error
-        self._arrived.set()
-
-    async def __aiter__(self) -> AsyncIterator[list[TokenEvent | Seal]]:
-        while True:
-            await self._arrived.wait()
-            if self._error is not None:
-                raise self._error
-            self._arrived.clear()
-            events, self._events = self._events, deque()
-            yield list(events)
 
 
 class TokenReader:
@@ -90,7 +52,7 @@ class TokenReader:
     async def __aexit__(self, *exc_info: object) -> None:
         await asyncio.gather(*(group.close() for group in self._groups))
 
-    async def add(self, ref: TurnRef) -> Feed:
+    async def add(self, ref: TurnRef) -> TurnText:
         """Begin to read a turn's tokens, from the first one.
 
         Raises:
@@ -98,21 +60,21 @@ class TokenReader:
         """
         shard = shard_of(ref.session, self._ledger.shards)
         keys = ShardKeys(shard)
-        feed = Feed(keys.tokens(ref.turn))
-        backlog = await call(self._ledger.redis, "XRANGE", feed.key, "-", "+")
+        text = TurnText(keys.tokens(ref.turn))
+        backlog = await call(self._ledger.redis, "XRANGE", text.key, "-", "+")
         for entry_id, fields in backlog:
-            feed.put(entry_id, fields)
+            text.put(entry_id, fields)
         group = next((group for group in self._groups if group.shard == shard and group.has_room), None)
         if group is None:
             group = _Group(self._ledger.redis, self._blocking(), shard, f"{self._worker}.{len(self._groups)}")
             self._groups.append(group)
-        await group.add(feed)
-        return feed
+        await group.add(text)
+        return text
 
-    def remove(self, feed: Feed) -> None:
+    def remove(self, text: TurnText) -> None:
         """Read a turn's tokens no more."""
         for group in self._groups:
-            group.feeds.pop(feed.key.encode(), None)
+            group.texts.pop(text.key.encode(), None)
 
 
 class _Group:
@@ -120,7 +82,7 @@ class _Group:
 
     def __init__(self, redis: Client, blocking: Client, shard: int, name: str) -> None:
         self.shard = shard
-        self.feeds: dict[bytes, Feed] = {}
+        self.texts: dict[bytes, TurnText] = {}
         self._redis, self._blocking = redis, blocking
         self._control, self._heard = ShardKeys(shard).control(name), "0-0"
         self._rate = 0.0
@@ -128,10 +90,10 @@ class _Group:
 
     @property
     def has_room(self) -> bool:
-        return len(self.feeds) < _GROUP_STREAMS
+        return len(self.texts) < _GROUP_STREAMS
 
-    async def add(self, feed: Feed) -> None:
-        self.feeds[feed.key.encode()] = feed
+    async def add(self, text: TurnText) -> None:
+        self.texts[text.key.encode()] = text
         # In one round trip: a control stream never stays without an expiry. If it fails, the shared read ends by itself
         # after BLOCK_MS and takes the turn in then.
         wake = [("XADD", self._control, "MAXLEN", 1, "*", "added", ""), ("PEXPIRE", self._control, _CONTROL_EXPIRY_MS)]
@@ -154,17 +116,17 @@ class _Group:
                 await asyncio.sleep(backoff.failed())
 
     async def _read_once(self) -> None:
-        feeds = dict(self.feeds)
-        ids = [feed.last for feed in feeds.values()]
-        streams: list[str | bytes] = ["STREAMS", self._control, *feeds, self._heard, *ids]
+        texts = dict(self.texts)
+        ids = [text.last for text in texts.values()]
+        streams: list[str | bytes] = ["STREAMS", self._control, *texts, self._heard, *ids]
         began = time.monotonic()
         reply = await call_raw(self._blocking, "XREAD", "COUNT", _COUNT, "BLOCK", BLOCK_MS, *streams)
         events = 0
         for key, entries in reply or ():
-            if feed := feeds.get(key):
+            if text := texts.get(key):
                 events += len(entries)
                 for entry_id, flat in entries:
-                    feed.put(entry_id, dict(zip(flat[::2], flat[1::2], strict=True)))
+                    text.put(entry_id, dict(zip(flat[::2], flat[1::2], strict=True)))
             else:
                 self._heard = entries[-1][0]
         if events and self._rate > _LOAD_PER_S:

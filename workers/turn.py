@@ -7,14 +7,14 @@ from collections import deque
 
 from saystream.common.backoff import Backoff
 from saystream.common.errors import Action, Fenced, InvalidToken, RedisUnavailable, SaystreamError, Scope, VendorError
-from saystream.common.events import EndOfText, Flush, Seal, Text, Word, encode_audio, encode_splice, encode_words
+from saystream.common.events import Word, encode_audio, encode_splice, encode_words
 from saystream.common.ledger import Claim, Ledger
 from saystream.common.states import State
 from saystream.workers.connection import Stream
 from saystream.workers.providers.base import AudioData, Finished, Started, WordTimes
 from saystream.workers.text.phrases import Phrase, Phraser
 from saystream.workers.timeline import Timeline
-from saystream.workers.tokens import Feed
+from saystream.workers.turn_text import Sealed, TurnText
 from saystream.workers.voices import Voice
 from saystream.workers.writer import Line
 
@@ -26,67 +26,19 @@ _BACKOFF_S = (0.2, 5.0)
 _GIVE_BACK_S = 1.0
 
 
-class Sealed(SaystreamError):
-    """The turn has ended elsewhere: it was interrupted, or taken over and spoken to its end."""
-
-
-class TurnText:
-    """The turn's text as it comes: grows at its end, can be read from anywhere.
-
-    Attributes:
-        text: so far.
-        flushes: places at which the producer wants what came before to be spoken at once.
-        ended: nothing more comes.
-    """
-
-    def __init__(self) -> None:
-        self.text = ""
-        self.flushes: list[int] = []
-        self.ended = False
-        self.grown = asyncio.Event()
-
-    async def more(self, due_s: float | None) -> None:
-        """Wait until there is more, or until a moment of the monotonic clock."""
-        if due_s is None:
-            await self.grown.wait()
-            return
-        # A bare timer: this is waited for at every token, and a time-out costs several times as much.
-        timer = asyncio.get_running_loop().call_later(max(0.0, due_s - time.monotonic()), self.grown.set)
-        try:
-            await self.grown.wait()
-        finally:
-            timer.cancel()
-
-    async def follow(self, feed: Feed) -> None:
-        """Take token events until the end of the text, then wait for the seal; raises what stops the turn."""
-        async for events in feed:
-            for event in events:
-                match event:
-                    case Text(text):
-                        self.text += text
-                    case Flush():
-                        self.flushes.append(len(self.text))
-                    case EndOfText():
-                        self.ended = True
-                    case Seal(state):
-                        raise Sealed(f"The turn has ended: {state}.")
-            self.grown.set()
-
-
 class Attempt:
     """One worker's try at a turn.
 
     Args:
         claim: the right to publish.
         voice: that speaks.
-        ledger, line, feed: where the turn's end, its audio and its tokens go to and come from.
+        ledger, line, text: where the turn's end, its audio and its tokens go to and come from.
         streams: how many streams of speech it may take.
     """
 
-    def __init__(self, claim: Claim, voice: Voice, ledger: Ledger, line: Line, feed: Feed, streams: int) -> None:
-        self._claim, self._voice, self._ledger, self._line, self._feed = claim, voice, ledger, line, feed
+    def __init__(self, claim: Claim, voice: Voice, ledger: Ledger, line: Line, text: TurnText, streams: int) -> None:
+        self._claim, self._voice, self._ledger, self._line, self._text = claim, voice, ledger, line, text
         self._streams = streams
-        self._text = TurnText()
         self._timeline = Timeline(claim.format, claim.cut, claim.spoken)
         self._words: deque[Word] = deque()  # to be published with the next audio
         self._finish_sent_at: float | None = None
@@ -108,6 +60,7 @@ class Attempt:
             raise
         finally:
             self._line.close()
+            self._text.close()
         return f"{reason}: {cause}" if cause else str(reason)
 
     async def _speak_until_stopped(self) -> tuple[State, str]:
@@ -115,14 +68,14 @@ class Attempt:
 
         Raises:
             Sealed, Fenced: the turn is not ours any more.
-            SaystreamError: what else its feed or its line was broken by.
+            SaystreamError: what else its text or its line was broken by.
         """
         stopped: list[SaystreamError] = []
         try:
             async with asyncio.TaskGroup() as group:
-                following = group.create_task(self._text.follow(self._feed), name=f"tokens of {self._claim.ref.turn}")
+                watching = group.create_task(self._text.until_stopped(), name=f"end of {self._claim.ref.turn}")
                 how = await self._speak()
-                following.cancel()
+                watching.cancel()
                 return how
         except* SaystreamError as failed:
             stopped.append(_first(failed))

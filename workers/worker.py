@@ -22,8 +22,9 @@ from saystream.common.states import State
 from saystream.workers.pool import Pool
 from saystream.workers.providers import registry
 from saystream.workers.slots import Slots
-from saystream.workers.tokens import BLOCK_MS, Feed, TokenReader
+from saystream.workers.tokens import BLOCK_MS, TokenReader
 from saystream.workers.turn import Attempt
+from saystream.workers.turn_text import TurnText
 from saystream.workers.voices import Voice
 from saystream.workers.writer import OutboxFull, Writer
 
@@ -44,14 +45,14 @@ class _Held:
 
     message: Message
     task: asyncio.Task[None] | None = None
-    feed: Feed | None = None
+    text: TurnText | None = None
     lost: SaystreamError | None = field(default=None)
 
     def drop(self, error: SaystreamError) -> None:
         """Make its attempt stop without a word more."""
         self.lost = error
-        if self.feed:
-            self.feed.fail(error)
+        if self.text:
+            self.text.stop(error)
 
 
 class Worker:
@@ -198,14 +199,14 @@ class Worker:
             known = ", ".join(sorted(self._voices))
             await self._ledger.finish(claim, 1, State.FAILED, 0, 0, f"voice {message.voice!r} is none of: {known}")
             return "failed: unknown voice"
-        held.feed = await self._reader.add(message.ref)
+        held.text = await self._reader.add(message.ref)
         try:
             if held.lost:
                 raise held.lost
-            line = self._writer.line(claim, self.settings.limits.outbox_bytes, held.feed.fail)
-            return await Attempt(claim, voice, self._ledger, line, held.feed, self.settings.worker.streams).run()
+            line = self._writer.line(claim, self.settings.limits.outbox_bytes, held.text.stop)
+            return await Attempt(claim, voice, self._ledger, line, held.text, self.settings.worker.streams).run()
         finally:
-            self._reader.remove(held.feed)
+            self._reader.remove(held.text)
 
     async def _claim(self, message: Message) -> Claim | Refusal:
         """Claim, and again after a lost reply: the owner's name makes that harmless."""

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import orjson
+import redis.asyncio
+from rich import box
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -63,16 +65,21 @@ class Figures:
 
 
 COLUMNS = [
-    "turns at once",
-    "token→vendor p50 ms",
-    "p99 ms",
-    "audio→consumer p50 ms",
-    "p99 ms",
-    "worker CPU s / min audio",
-    "Redis CPU s / min audio",
-    "worker CPU ms / turn-second",
-    "of a core",
+    "turns\nat once",
+    "to vendor\np50 ms",
+    "\np99 ms",
+    "to listener\np50 ms",
+    "\np99 ms",
+    "worker\ns/min",
+    "Redis\ns/min",
+    "worker\nms/turn-s",
+    "of a\ncore",
 ]
+CAPTION = """\
+To vendor: from the last token of a phrase to its arrival there.
+To listener: from the vendor's audio to its arrival there.
+s/min: processor seconds per minute of audio.
+ms/turn-s: processor milliseconds per second of one turn's audio."""
 
 
 def in_letters(digits: str) -> str:
@@ -146,6 +153,18 @@ class Bench:
         return float(info["used_cpu_sys"]) + float(info["used_cpu_user"])
 
 
+async def yardstick_us(url: str, times: int = 2000) -> float:
+    """Measure what one XADD of 4 KB by redis-py's plain client costs here, in microseconds of processor time."""
+    async with redis.asyncio.Redis.from_url(url) as client:
+        await client.xadd("yardstick", {"data": bytes(4096)}, maxlen=10)
+        began = time.process_time()
+        for _ in range(times):
+            await client.xadd("yardstick", {"data": bytes(4096)}, maxlen=10)
+        used = time.process_time() - began
+        await client.delete("yardstick")
+    return used / times * 1e6
+
+
 async def start_worker(url: str, standin: StandIn) -> asyncio.subprocess.Process:
     """Start a worker as operators do, and wait until it is ready."""
     voice = {"provider": "gradium", "voice_id": "marker"}
@@ -166,14 +185,15 @@ async def start_worker(url: str, standin: StandIn) -> asyncio.subprocess.Process
 
 async def main(loads: list[int], seconds: float) -> list[list[str]]:
     """Measure at each load; print the table and return its rows."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 100)
     async with AsyncExitStack() as stack:
-        redis = stack.enter_context(PrivateRedis())
+        server = stack.enter_context(PrivateRedis())
+        yardstick = await yardstick_us(server.url)
         standin = await stack.enter_async_context(StandIn(behaviour=Behaviour(marker_pace=PACE), engine="marker"))
-        worker = await start_worker(redis.url, standin)
+        worker = await start_worker(server.url, standin)
         assert worker.stderr
         draining = asyncio.create_task(worker.stderr.read())  # its log must not fill the pipe
-        bench = Bench(redis.url, standin, worker)
+        bench = Bench(server.url, standin, worker)
         stack.push_async_callback(bench.redis.aclose)
         try:
             with Progress(console=console, transient=True) as progress:
@@ -188,12 +208,18 @@ async def main(loads: list[int], seconds: float) -> list[list[str]]:
             worker.terminate()
             await worker.wait()
             await draining
-    table = Table(
-        *COLUMNS, title=f"saystream, {redis.version}, {seconds:g} s a load, 30 tokens/s and 1 s of audio/s a turn"
-    )
+    title = f"saystream, {server.version}, {seconds:g} s a load, 30 tokens/s and 1 s of audio/s a turn"
+    table = Table(title=title, caption=CAPTION, caption_justify="left", box=box.SIMPLE)
+    for column in COLUMNS:
+        table.add_column(column, justify="right", no_wrap=True)
     for figures in rows:
         table.add_row(*figures.row())
     console.print(table)
+    console.print(
+        f"Yardstick: one XADD of 4 KB by redis-py's plain client costs {yardstick:.0f} µs of processor time here. "
+        f"At {rows[-1].turns} turns, the worker costs {rows[-1].worker_cpu_s / rows[-1].audio_s * 1e6 / yardstick:.0f} "
+        "of them a turn-second."
+    )
     return [figures.row() for figures in rows]
 
 

@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 import pytest
 
 from saystream.common.errors import Fenced
-from saystream.common.events import EndOfText, Flush, Seal, Text, TokenEvent
+from saystream.common.events import EndOfText, Flush, Text
 from saystream.common.ids import TurnRef
 from saystream.common.ledger import Ledger
 from saystream.common.redis_client import call, connect
 from saystream.common.request import TurnRequest
-from saystream.common.states import State
-from saystream.workers.tokens import BLOCK_MS, Feed, TokenReader
+from saystream.workers.tokens import BLOCK_MS, TokenReader
+from saystream.workers.turn_text import Sealed, TurnText
 
 
 @asynccontextmanager
@@ -31,73 +31,76 @@ async def opened(ledger: Ledger, turn: str) -> TurnRef:
     return request.ref
 
 
-async def events(feed: Feed, count: int) -> list[TokenEvent | Seal]:
-    seen: list[TokenEvent | Seal] = []
-    async for some in feed:
-        seen += some
-        if len(seen) >= count:
-            break
-    return seen
+async def until(text: TurnText, expected: str) -> None:
+    """Wait until the text is what is expected; fails when it can no longer become that."""
+    while text.text != expected:
+        assert expected.startswith(text.text)
+        text.grown.clear()
+        await text.more(None)
 
 
 async def test_tokens_that_were_there_before_and_tokens_that_come_later_are_read_once(redis_url: str) -> None:
     async with reading(redis_url) as (ledger, reader):
         ref = await opened(ledger, "t")
         await ledger.append(ref, 1, [Text("a"), Text("b")])
-        feed = await reader.add(ref)
-        assert await events(feed, 2) == [Text("a"), Text("b")]
+        text = await reader.add(ref)
+        await until(text, "ab")
         await ledger.append(ref, 3, [Flush(), Text("c"), EndOfText()])
-        assert await events(feed, 3) == [Flush(), Text("c"), EndOfText()]
+        await until(text, "abc")
+        assert (text.flushes, text.ended) == ([2], True)
 
 
 async def test_a_turn_added_while_the_reader_waits_is_read_at_once(redis_url: str) -> None:
     async with reading(redis_url) as (ledger, reader):
         await reader.add(await opened(ledger, "quiet"))
         ref = await opened(ledger, "t")
-        feed = await reader.add(ref)
+        text = await reader.add(ref)
         await ledger.append(ref, 1, [Text("a")])
-        assert await asyncio.wait_for(events(feed, 1), BLOCK_MS / 1000 / 2) == [Text("a")]
+        await asyncio.wait_for(until(text, "a"), BLOCK_MS / 1000 / 2)
 
 
 async def test_many_turns_are_read_side_by_side(redis_url: str) -> None:
     """More than one group of streams, tokens of all turns mixed."""
     async with reading(redis_url) as (ledger, reader):
         refs = [await opened(ledger, f"t{number}") for number in range(300)]
-        feeds = [await reader.add(ref) for ref in refs]
+        texts = [await reader.add(ref) for ref in refs]
         for number in range(1, 4):
-            await asyncio.gather(*(ledger.append(ref, number, [Text(f"{number} of {ref.turn}")]) for ref in refs))
-        for ref, feed in zip(refs, feeds, strict=True):
-            assert await events(feed, 3) == [Text(f"{number} of {ref.turn}") for number in (1, 2, 3)]
+            await asyncio.gather(*(ledger.append(ref, number, [Text(f"{number} of {ref.turn}. ")]) for ref in refs))
+        for ref, text in zip(refs, texts, strict=True):
+            await until(text, "".join(f"{number} of {ref.turn}. " for number in (1, 2, 3)))
 
 
 async def test_an_interrupt_arrives_as_the_seal(redis_url: str) -> None:
     async with reading(redis_url) as (ledger, reader):
         ref = await opened(ledger, "t")
-        feed = await reader.add(ref)
+        text = await reader.add(ref)
         await ledger.append(ref, 1, [Text("a")])
         await ledger.interrupt(ref.session)
-        assert await events(feed, 2) == [Text("a"), Seal(State.INTERRUPTED)]
+        with pytest.raises(Sealed, match="interrupted"):
+            await text.until_stopped()
+        assert text.text == "a"
 
 
-async def test_a_failure_reaches_whoever_reads_the_feed(redis_url: str) -> None:
+async def test_a_failure_reaches_whoever_waits_for_it(redis_url: str) -> None:
     async with reading(redis_url) as (ledger, reader):
-        feed = await reader.add(await opened(ledger, "t"))
-        waiting = asyncio.create_task(events(feed, 1))
+        text = await reader.add(await opened(ledger, "t"))
+        waiting = asyncio.create_task(text.until_stopped())
         await asyncio.sleep(0)
-        feed.fail(Fenced("t"))
-        with pytest.raises(Fenced):
+        text.stop(Fenced("t"))
+        text.stop(Fenced("another reason"))
+        with pytest.raises(Fenced, match="turn t"):
             await waiting
 
 
 async def test_reading_goes_on_after_the_connection_was_cut(redis_url: str) -> None:
     async with reading(redis_url) as (ledger, reader):
         ref = await opened(ledger, "t")
-        feed = await reader.add(ref)
+        text = await reader.add(ref)
         await ledger.append(ref, 1, [Text("a")])
-        assert await events(feed, 1) == [Text("a")]
+        await until(text, "a")
         await call(ledger.redis, "CLIENT KILL", "TYPE", "normal", "SKIPME", "yes")
         await ledger.append(ref, 2, [Text("b")])
-        assert await events(feed, 1) == [Text("b")]
+        await until(text, "ab")
 
 
 async def test_the_control_stream_expires(redis_url: str) -> None:

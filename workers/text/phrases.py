@@ -19,6 +19,7 @@ _ABBREVIATIONS = frozenset(
 )
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)+")
 _BLANK = re.compile(r"\s")
+_BOUNDARY = re.compile(r"[\s。！？；，、]")
 _BARE_CHARS = 12
 _TAG_LIMIT = 128
 _WORD_LIMIT = 128
@@ -67,10 +68,8 @@ class Phraser:
 
     @property
     def due(self) -> float | None:
-        """When `poll` will have something; None while nothing waits. On the caller's clock, in seconds."""
-        if self._fed_at is None or not self._whole_words():
-            return None
-        return self._fed_at + self._rule.pause_ms / 1000
+        """When to `poll`, on the caller's clock, in seconds; None if that would bring nothing."""
+        return None if self._fed_at is None else self._fed_at + self._rule.pause_ms / 1000
 
     def feed(self, text: str, now: float) -> list[Phrase]:
         """Take text; return the phrases that are complete with it."""
@@ -88,6 +87,7 @@ class Phraser:
             return []
         phrases: list[Phrase] = []
         self._take(self._whole_words(), phrases)
+        self._fed_at = None  # what is left waits for more text
         return phrases
 
     def flush(self) -> list[Phrase]:
@@ -99,6 +99,8 @@ class Phraser:
     def _next_end(self) -> int | None:
         """Find where the next phrase may end: the first place that is good enough."""
         text, rule = self._pending, self._rule
+        if not _BOUNDARY.search(text, self._scanned):  # most tokens are a part of a word
+            return None
         for place in _places(text, self._scanned):
             if not _may_cut(text, place):
                 continue

@@ -1,0 +1,89 @@
+"""A turn's text as it comes from its token stream, and whatever must stop the turn.
+
+It is filled by a plain call at each token, so that a token wakes one task only: the one that sends it on.
+"""
+
+import asyncio
+import time
+
+from saystream.common.errors import InvalidToken, SaystreamError
+from saystream.common.events import EndOfText, Flush, Seal, Text, decode_token
+
+
+class Sealed(SaystreamError):
+    """The turn has ended elsewhere: it was interrupted, or taken over and spoken to its end."""
+
+
+class TurnText:
+    """The text so far: it grows at its end and can be read from anywhere.
+
+    Args:
+        key: of the token stream.
+
+    Attributes:
+        last: id of the last entry that was taken.
+        text: so far.
+        flushes: places at which the producer wants what came before to be spoken at once.
+        ended: nothing more comes.
+        grown: set at every change; whoever waits for it clears it first.
+    """
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.last, self._number = "0-0", 0
+        self.text = ""
+        self.flushes: list[int] = []
+        self.ended = False
+        self.grown = asyncio.Event()
+        self._error: SaystreamError | None = None
+        self._stopped = asyncio.Event()
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def put(self, entry_id: bytes, fields: dict[bytes, bytes]) -> None:
+        """Take an entry of the stream, unless it has been taken already."""
+        number = int(entry_id.partition(b"-")[0])
+        if number <= self._number:
+            return
+        self._number, self.last = number, entry_id.decode()
+        try:
+            event = decode_token(fields)
+        except ValueError as error:
+            self.stop(InvalidToken(f"token {self.last} is not one: {error}"))
+            return
+        match event:
+            case Text(text):
+                self.text += text
+            case Flush():
+                self.flushes.append(len(self.text))
+            case EndOfText():
+                self.ended = True
+            case Seal(state):
+                self.stop(Sealed(f"The turn has ended: {state}."))
+        self.grown.set()
+
+    def stop(self, error: SaystreamError) -> None:
+        """Let the turn stop at once, for the first reason that is given."""
+        self._error = self._error or error
+        self._stopped.set()
+
+    async def until_stopped(self) -> None:
+        """Wait for what must stop the turn, and raise it."""
+        await self._stopped.wait()
+        if self._error is not None:
+            raise self._error
+
+    async def more(self, due_s: float | None) -> None:
+        """Wait for a change, or until a moment of the monotonic clock; may also return earlier."""
+        # A bare timer that is left to run: this is waited for at every token, and time-outs cost several times as much.
+        if due_s is not None and self._alarm is None:
+            self._alarm = asyncio.get_running_loop().call_later(max(0.0, due_s - time.monotonic()), self._ring)
+        await self.grown.wait()
+
+    def close(self) -> None:
+        """Let no timer run on."""
+        if self._alarm:
+            self._alarm.cancel()
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self.grown.set()
