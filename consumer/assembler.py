@@ -48,7 +48,7 @@ class Assembler:
         cause: why it ended so, where that is known.
     """
 
-    def __init__(self, turn: str, format: AudioFormat | None = None) -> None:  # noqa: A002 - the contract's word
+    def __init__(self, turn: str, format: AudioFormat | None = None) -> None:
         self.turn, self.format = turn, format
         self.samples = self.spoken = 0
         self.words: tuple[Word, ...] = ()
@@ -137,7 +137,7 @@ class TurnAudio:
         most_bytes: the limit of what is held.
     """
 
-    def __init__(self, turn: str, format: AudioFormat | None = None, *, most_bytes: int = MOST_BYTES) -> None:  # noqa: A002
+    def __init__(self, turn: str, format: AudioFormat | None = None, *, most_bytes: int = MOST_BYTES) -> None:
         self.assembler = Assembler(turn, format)
         self._most_bytes = most_bytes
         self._data = bytearray()

@@ -32,7 +32,7 @@ class WavFile:
         format: of the audio.
     """
 
-    def __init__(self, path: Path, format: AudioFormat) -> None:  # noqa: A002 - the contract's word
+    def __init__(self, path: Path, format: AudioFormat) -> None:
         self.path = path
         self.samples = 0
         self.format = format
@@ -50,7 +50,7 @@ class WavFile:
     ) -> None:
         self.close()
 
-    def become(self, format: AudioFormat) -> None:  # noqa: A002
+    def become(self, format: AudioFormat) -> None:
         """Change the format of a file that has no samples yet; raises InvalidInput if it has."""
         if format == self.format:
             return

@@ -39,7 +39,7 @@ class Timeline:
         cut: the sample where a stream that takes over would start.
     """
 
-    def __init__(self, format: AudioFormat, cut: int = 0, spoken: int = 0) -> None:  # noqa: A002
+    def __init__(self, format: AudioFormat, cut: int = 0, spoken: int = 0) -> None:
         self.format = format
         self.position = self.cut = cut
         self.spoken = spoken

@@ -21,7 +21,7 @@ class Voice:
         """What listeners get, where no earlier attempt has settled it."""
         return AudioFormat(sample_rate=self.settings.sample_rate)
 
-    def spec(self, format: AudioFormat) -> StreamSpec:  # noqa: A002
+    def spec(self, format: AudioFormat) -> StreamSpec:
         """Say what to ask of the vendor."""
         settings = self.settings
         return StreamSpec(settings.voice_id, format, settings.model, settings.language, settings.settings)

@@ -211,7 +211,7 @@ class Ledger:
         """Return a shard's dispatch stream, as a worker sees it."""
         return Queue(self.redis, blocking, ShardKeys(shard), worker)
 
-    async def claim(self, message: Message, owner: str, *, attempts: int, format: AudioFormat) -> Claim | Refusal:  # noqa: A002
+    async def claim(self, message: Message, owner: str, *, attempts: int, format: AudioFormat) -> Claim | Refusal:
         """Begin an attempt at a turn.
 
         Args:

@@ -25,7 +25,7 @@ class CannotPlay(SaystreamError):
 class Buffer:
     """The audio of one turn that has not been played: written by the listener, read by the device's thread."""
 
-    def __init__(self, format: AudioFormat) -> None:  # noqa: A002 - the contract's word
+    def __init__(self, format: AudioFormat) -> None:
         self.format = format
         self.played = 0
         self._data = bytearray()

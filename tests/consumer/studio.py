@@ -86,7 +86,7 @@ class Studio:
     async def open(self, turn: str, **fields: Any) -> Opened:
         return await self.ledger.open(TurnRequest.check(session=SESSION, turn=turn, **fields))
 
-    async def claim(self, *, taken_over: bool = False, format: AudioFormat = FORMAT) -> Speech:  # noqa: A002
+    async def claim(self, *, taken_over: bool = False, format: AudioFormat = FORMAT) -> Speech:
         """Claim what is ready; or take over what another worker holds."""
         await self._queue.join()
         messages: list[Message] = await (self._queue.abandoned(0, 1) if taken_over else self._queue.ready(1, 1))
@@ -95,7 +95,7 @@ class Studio:
         assert isinstance(claim, Claim)
         return Speech(self.ledger, claim)
 
-    async def begin(self, turn: str, *, format: AudioFormat = FORMAT, **fields: Any) -> Speech:  # noqa: A002
+    async def begin(self, turn: str, *, format: AudioFormat = FORMAT, **fields: Any) -> Speech:
         await self.open(turn, **fields)
         return await self.claim(format=format)
 
