@@ -1,6 +1,7 @@
 """A worker: takes turns from dispatch, has each of them spoken, keeps their leases, and stops in three steps."""
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import os
@@ -95,7 +96,7 @@ class Worker:
         Cancelling it gives back at once.
 
         Raises:
-            RedisUnavailable: Client does not answer at the start. Later the worker waits for it.
+            RedisUnavailable: Redis does not answer at the start. Later the worker waits for it.
             ShardMismatch: other processes use another number of shards.
         """
         async with AsyncExitStack() as stack:
@@ -160,8 +161,9 @@ class Worker:
             except ResponseError as error:
                 if "NOGROUP" not in str(error):
                     raise
-                await queue.join()  # Redis came back without it
                 messages = []
+                with contextlib.suppress(RedisUnavailable):
+                    await queue.join()  # Redis came back without it
             for message in messages:
                 self._take(message)
             self._slots.give_back(free - len(messages))
