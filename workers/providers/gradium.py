@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 import orjson
+import pybase64
 
 from saystream.common.errors import Action, InvalidSettings, Scope, VendorError
 from saystream.common.settings import ProviderSettings, VoiceSettings
@@ -173,7 +174,7 @@ class GradiumProtocol(Protocol):
         if stream is None:  # abandoned, or a frame about nothing that is open
             return []
         if kind == "audio":
-            return [AudioData(stream, binascii.a2b_base64(message["audio"], strict_mode=True))]
+            return [AudioData(stream, pybase64.b64decode(message["audio"], validate=True))]
         if kind == "text":
             start = float(message["start_s"])
             return [WordTimes(stream, (WordTime(message["text"], start, float(message.get("stop_s") or start)),))]
