@@ -98,9 +98,9 @@ class WorkerSettings(_Section):
     """How a worker behaves.
 
     Args:
-        slots: turns at once.
+        slots: turns at once; no more than the connections of its providers carry.
         lease_s: a turn whose worker has not renewed it for so long is taken over.
-        attempts: after so many lost workers a turn is given up as ``failed``.
+        attempts: after so many workers lost at the same place, a turn is given up as ``failed``.
         streams: how often one attempt may start a stream of speech anew.
         drain_s: how long running turns may go on after SIGTERM.
     """

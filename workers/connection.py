@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
 
 from saystream.common.errors import Action, Scope, VendorError
+from saystream.common.redis_client import without_password
 from saystream.workers.providers.base import (
     Cancel,
     Failed,
@@ -21,6 +23,8 @@ from saystream.workers.providers.base import (
     VendorEvent,
     Warned,
 )
+
+log = logging.getLogger(__name__)
 
 #: Vendor frames are small; a larger one is a fault, not audio.
 _MOST_FRAME_BYTES = 16 << 20
@@ -138,9 +142,11 @@ class Connection:
             response = refusal.response
             body = (response.body or b"").decode("utf-8", "replace")
             raise provider.refused(response.status_code, body) from None
-        except (OSError, TimeoutError, InvalidHandshake, InvalidURI, EOFError) as error:
-            text = f"cannot connect to {handshake.url.partition('?')[0]}: {str(error) or type(error).__name__}"
-            action = Action.FIX_CONFIGURATION if isinstance(error, InvalidURI) else Action.RETRY_LATER
+        except (OSError, WebSocketException, ValueError, EOFError) as error:
+            wrong_url = isinstance(error, InvalidURI | ValueError)
+            said = "it is not a WebSocket URL" if wrong_url else str(error) or type(error).__name__
+            text = f"cannot connect to {without_password(handshake.url)}: {said}"
+            action = Action.FIX_CONFIGURATION if wrong_url else Action.RETRY_LATER
             raise VendorError(provider.vendor, text, scope=Scope.SOCKET, action=action) from error
         return cls(provider, socket, changed)
 
@@ -242,6 +248,9 @@ class Connection:
         except ConnectionClosed as closed:
             frame = closed.rcvd
             self._lose(self.protocol.closed(frame.code if frame else None, frame.reason if frame else ""))
+        except Exception:  # a fault of ours must not leave the streams waiting
+            log.exception("! reading from %s failed", self.provider.name)
+            self._lose(self.protocol.closed(None, ""))
 
     def _deliver(self, event: VendorEvent) -> None:
         if isinstance(event, Warned):

@@ -86,7 +86,8 @@ class Pool:
 
     async def _acquire(self, timeout_s: float) -> Connection:
         error = self._last_error
-        if error and not error.retryable and not self._connections and not self._opening:
+        waits = not self._connections and not self._opening and time.monotonic() < self._open_at
+        if error and not error.retryable and waits:
             raise error  # nothing has changed since, and the next try is not yet due
         future: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
@@ -142,10 +143,9 @@ class Pool:
         try:
             connection = await Connection.open(self.provider, self._changed)
         except VendorError as error:
-            self._opening -= 1
             self._failed(error)
         else:
-            self._opening -= 1
+            self._last_error = None
             if self._closing:
                 await connection.close()
                 return
@@ -155,7 +155,9 @@ class Pool:
             log.debug("= connected to %s", self.provider.name)
             if connection.error is not None:
                 self._changed(connection)
-        self._act()
+        finally:
+            self._opening -= 1
+            self._act()
 
     def _changed(self, connection: Connection) -> None:
         """A stream has ended, or the connection is lost."""

@@ -112,6 +112,7 @@ class _Text:
         self.start = start  # of `_text` in the turn's text
         self._text = ""
         self._at = 0  # behind the last word that was found
+        self._guess: int | None = None  # behind a word that was found by looking ahead
 
     @property
     def end(self) -> int:
@@ -134,18 +135,27 @@ class _Text:
             end = self._match(letter, letters, exact=False)
             if end is not None:
                 at = self._start_of_word(letter)
-        if end is None and len(letters) >= _LETTERS:
-            for later in range(at + 1, min(at + _LOOK_AHEAD, len(self._text))):
-                starts_word = self._text[later].isalnum() and not self._text[later - 1].isalnum()
-                if starts_word and (end := self._match(later, letters, exact=False)) is not None:
-                    at = later
-                    break
+        if end is None and letters and self._guess is not None:  # two words in a row are no accident
+            at = self._skip_blanks(self._guess)
+            end = self._match(at, letters, exact=False)
         if end is None:
+            self._guess = self._look_ahead(letters) if len(letters) >= _LETTERS else None
             return self.start + self._at, self.start + self._at
+        self._guess = None
         while end < len(self._text) and not self._text[end].isalnum() and not self._text[end].isspace():
             end += 1  # punctuation stays with its word
         self._at = end
         return self.start + at, self.start + end
+
+    def _look_ahead(self, letters: str) -> int | None:
+        """Return the end of the next place where a word stands. Only a guess: the vendor may mean another one."""
+        for later in range(self._at + 1, min(self._at + _LOOK_AHEAD, len(self._text))):
+            starts_word = self._text[later].isalnum() and not self._text[later - 1].isalnum()
+            if starts_word and (end := self._match(later, letters, exact=False)) is not None:
+                while end < len(self._text) and not self._text[end].isalnum() and not self._text[end].isspace():
+                    end += 1
+                return end
+        return None
 
     def _skip_blanks(self, at: int) -> int:
         while at < len(self._text) and self._text[at].isspace():
@@ -178,6 +188,8 @@ class _Text:
             elif text[at].isspace():
                 return None
             at += 1
+        if text[at : at + 1].isalnum() and text[at - 1 : at + 1].isascii():
+            return None  # the beginning of a longer word is not the word
         return at
 
 

@@ -74,7 +74,8 @@ class TokenReader:
     def remove(self, text: TurnText) -> None:
         """Read a turn's tokens no more."""
         for group in self._groups:
-            group.texts.pop(text.key.encode(), None)
+            if group.texts.get(key := text.key.encode()) is text:  # else the turn has been taken again meanwhile
+                del group.texts[key]
 
 
 class _Group:
@@ -113,6 +114,9 @@ class _Group:
                 backoff.succeeded()
             except (RedisUnavailable, ResponseError) as error:
                 log.warning("! cannot read tokens, trying again: %s", error)
+                await asyncio.sleep(backoff.failed())
+            except Exception:  # a fault of ours must not silence every turn
+                log.exception("! cannot read tokens, trying again")
                 await asyncio.sleep(backoff.failed())
 
     async def _read_once(self) -> None:

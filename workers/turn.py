@@ -41,7 +41,8 @@ class Attempt:
         self._streams = streams
         self._timeline = Timeline(claim.format, claim.cut, claim.spoken)
         self._words: deque[Word] = deque()  # to be published with the next audio
-        self._finish_sent_at: float | None = None
+        self._finish_sent = False
+        self._owed_since: float | None = None  # the vendor was told to speak and has not since
         self._silence_s = voice.pool.provider.settings.silence_s
 
     async def run(self) -> str:
@@ -104,9 +105,12 @@ class Attempt:
         timeline = self._timeline
         if timeline.position > timeline.cut:
             self._line.put(encode_splice(self._claim.ref.turn, timeline.cut, timeline.spoken))
+        # Words that are whole stay; the others will be spoken again.
+        self._words = deque(word for word in self._words if word.last_sample <= timeline.cut)
         timeline.restart()
-        self._words.clear()
-        self._finish_sent_at = None
+        self._publish_words()
+        self._finish_sent = False
+        self._owed_since = None
 
     async def _speak_once(self) -> None:
         """Speak what has not been spoken, in one stream of speech.
@@ -149,9 +153,10 @@ class Attempt:
             if flush_at is not None:
                 flushed += 1
                 if flush_at > start:
+                    self._owed_since = time.monotonic()
                     await outgoing.flush(phraser.flush() if phraser else [])
             elif text.ended and at >= len(text.text):
-                self._finish_sent_at = time.monotonic()
+                self._finish_sent, self._owed_since = True, time.monotonic()
                 return await outgoing.finish(phraser.flush() if phraser else [])
             else:
                 await text.more(phraser.due if phraser else None)
@@ -164,12 +169,11 @@ class Attempt:
         Raises:
             VendorError: it failed, fell silent, or said nothing where there was something to say.
         """
-        heard_at = time.monotonic()
         while True:
             events = await stream.events(self._silence_s)
-            if events:
-                heard_at = time.monotonic()
-            elif self._finish_sent_at and time.monotonic() - max(heard_at, self._finish_sent_at) >= self._silence_s:
+            if events:  # after the flush at the end, it owes more until it says that this was all
+                self._owed_since = time.monotonic() if self._finish_sent else None
+            elif self._owed_since and time.monotonic() - self._owed_since >= self._silence_s:
                 raise self._vendor_error(f"no audio for {self._silence_s:g} s", Action.RECONNECT)
             for event in events:
                 match event:
@@ -180,7 +184,7 @@ class Attempt:
                     case Started(sample_rate=rate) if rate != self._claim.format.sample_rate:
                         text = f"answers at {rate} Hz where {self._claim.format.sample_rate} Hz were asked for"
                         raise self._vendor_error(text, Action.FIX_CONFIGURATION)
-                    case Finished() if self._finish_sent_at is None:
+                    case Finished() if not self._finish_sent:
                         raise self._vendor_error("ended the stream before the text had ended", Action.RECONNECT)
                     case Finished():
                         self._publish_rest()

@@ -45,7 +45,6 @@ class _Held:
     """A turn in this worker's hands."""
 
     message: Message
-    task: asyncio.Task[None] | None = None
     text: TurnText | None = None
     lost: SaystreamError | None = field(default=None)
 
@@ -66,6 +65,7 @@ class Worker:
 
     Attributes:
         ready: set once turns are being taken.
+        slots: turns at once; no more than the connections of its providers carry.
 
     Raises:
         InvalidSettings: no voice, or a provider that cannot work as configured.
@@ -84,9 +84,13 @@ class Worker:
         self._voices = {
             name: Voice(name, voice, self._pools[voice.provider]) for name, voice in settings.voices.items()
         }
-        self._slots = Slots(settings.worker.slots)
+        # No more turns than connections carry: waiting happens in Redis, where every worker can help.
+        room = sum(pool.provider.settings.max * pool.provider.capabilities.streams for pool in self._pools.values())
+        self.slots = min(settings.worker.slots, room)
+        self._slots = Slots(self.slots)
         self._lease_s = settings.worker.lease_s
         self._held: dict[str, _Held] = {}
+        self._tasks: set[asyncio.Task[None]] = set()  # of turns, those that were lost too
         self._claims = itertools.count(1)
         self._draining = False
 
@@ -125,7 +129,7 @@ class Worker:
                 group.create_task(self._writer.watch(), name="watch the writer"),
             ]
             loops = [group.create_task(self._dispatch(queue), name="dispatch") for queue in queues]
-            log.info("= %s is ready: %d voices, %d slots", self.name, len(self._voices), self.settings.worker.slots)
+            log.info("= %s is ready: %d voices, %d slots", self.name, len(self._voices), self.slots)
             self.ready.set()
             await stop.wait()
             self._draining = True
@@ -142,7 +146,7 @@ class Worker:
 
     async def _dispatch(self, queue: Queue) -> None:
         """Take turns of one shard, no more than there are free slots; every half lease, abandoned ones first."""
-        share = max(1, self.settings.worker.slots // self.settings.shards)
+        share = max(1, self.slots // self.settings.shards)
         look_at = 0.0
         while not self._draining:
             free = await self._slots.reserve(share)
@@ -169,8 +173,12 @@ class Worker:
             self._slots.give_back(free - len(messages))
 
     def _take(self, message: Message) -> None:
+        if earlier := self._held.get(message.id):  # we have lost it without noticing
+            earlier.drop(LeaseLost())
         held = self._held[message.id] = _Held(message)
-        held.task = asyncio.create_task(self._serve(held), name=f"turn {message.ref.turn}")
+        task = asyncio.create_task(self._serve(held), name=f"turn {message.ref.turn}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, held: _Held) -> None:
         """Have one turn spoken, whatever comes of it."""
@@ -180,7 +188,7 @@ class Worker:
             log.info("← %s %s", turn, how)
         except asyncio.CancelledError:
             log.info("! %s stopped", turn)
-        except (LeaseLost, OutboxFull, RedisUnavailable) as error:
+        except (LeaseLost, Fenced, OutboxFull, RedisUnavailable) as error:
             log.warning("! %s dropped: %s", turn, error)
         except Exception:
             # A fault of ours: the lease ends, another worker tries, and in the end the turn fails visibly.
@@ -199,7 +207,9 @@ class Worker:
         log.info("→ %s attempt %d, from sample %d", message.ref.turn, claim.attempt, claim.cut)
         if voice is None:
             known = ", ".join(sorted(self._voices))
-            await self._ledger.finish(claim, 1, State.FAILED, 0, 0, f"voice {message.voice!r} is none of: {known}")
+            await self._ledger.finish(
+                claim, 1, State.FAILED, claim.cut, claim.spoken, f"voice {message.voice!r} is none of: {known}"
+            )
             return "failed: unknown voice"
         held.text = await self._reader.add(message.ref)
         try:
@@ -300,16 +310,16 @@ class Worker:
             log.info("! turns not given back, their lease will end: %s", error)
 
     async def _finish_running(self) -> None:
-        if tasks := [held.task for held in self._held.values() if held.task]:
-            await asyncio.wait(tasks, timeout=self.settings.worker.drain_s)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self.settings.worker.drain_s)
 
     async def _give_back(self) -> None:
         """Stop what still runs; each attempt gives its turn back."""
-        if tasks := [held.task for held in self._held.values() if held.task]:
-            log.info("= giving back %d turns", len(tasks))
-            for task in tasks:
+        if self._tasks:
+            log.info("= giving back %d turns", len(self._tasks))
+            for task in self._tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
+            await asyncio.wait(self._tasks)
 
     async def _leave(self, queues: list[Queue]) -> None:
         try:
@@ -320,4 +330,4 @@ class Worker:
         log.info("= %s has stopped", self.name)
 
     def __repr__(self) -> str:
-        return f"<Worker {self.name} [turns: {len(self._held)} running of {self.settings.worker.slots} at once]>"
+        return f"<Worker {self.name} [turns: {len(self._held)} running of {self.slots} at once]>"

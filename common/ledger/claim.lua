@@ -4,7 +4,7 @@
 -- Does      attempt + 1, owner, state speaking. Writes `begin` (first attempt) or `splice` at the end of the last word that
 --           was fully published; its id fences every earlier attempt.
 -- Refuses   `ended`: the turn has ended or the message is not its current one; the message is acknowledged and gone.
---           `exhausted`: as many workers as allowed were lost on it; the turn ends `failed` and goes to `dead`.
+--           `exhausted`: as many workers as allowed were lost on it at the same place; it ends `failed`, goes to `dead`.
 --           `expired`: it could not start in time; it ends. `gone`: the turn, or its session's output, is no longer there.
 -- Repeating is harmless: the owner's second call returns what the first returned; no attempt is used up.
 -- Returns   JSON {status, number, attempt, request, format, cut, spoken}
@@ -36,8 +36,12 @@ if fields.attempt == 0 and fields.expires_ms > 0 and fields.expires_ms <= now_ms
   advance()
   return cjson.encode({status = 'expired'})
 end
-if fields.attempt - fields.released >= most_attempts then
-  local cause = fields.cause ~= '' and fields.cause or (fields.attempt .. ' workers were lost on this turn')
+-- Taken over while it was speaking: that worker was lost. One that had come further than those before it does not count
+-- against the turn: Redis that stalls now and then must not end a long one.
+local lost = fields.lost
+if fields.state == 'speaking' then lost = cut > fields.progress and 1 or lost + 1 end
+if lost >= most_attempts then
+  local cause = lost .. ' workers were lost on this turn, one after the other at the same place'
   cut_off(turn, fields, 'failed', cause)
   bury(turn, fields, cause)
   advance()
@@ -58,7 +62,7 @@ if not written then
   advance()
   return cjson.encode({status = 'gone'})
 end
-set_state(turn, fields.state, 'speaking', 'attempt', attempt, 'owner', owner, 'claimed_ms', text(now_ms()))
+set_state(turn, fields.state, 'speaking', 'attempt', attempt, 'lost', lost, 'progress', text(cut), 'owner', owner, 'claimed_ms', text(now_ms()))
 redis.call('HSETNX', turn_key(turn), 'format', format)
 redis.call('HSETNX', turn_key(turn), 'began_ms', text(now_ms()))
 touch(turn, fields.retention_ms)

@@ -20,6 +20,17 @@ if known then
   return cjson.encode({status = status, number = known.number, state = known.state, cuts = cjson.decode(known.cuts)})
 end
 
+-- How many turns wait; those that were interrupted while they waited do not count.
+local function still_waiting(enough)
+  local waiting = redis.call('LLEN', WAITING)
+  if waiting < enough then return waiting end
+  local count = 0
+  for _, id in ipairs(redis.call('LRANGE', WAITING, 0, -1)) do
+    if redis.call('HGET', turn_key(id), 'state') == 'waiting' then count = count + 1 end
+  end
+  return count
+end
+
 local cuts = {}
 local speaking = redis.call('HGET', SESSION, 'speaking')
 if speaking and on_busy == 'refuse' then
@@ -27,7 +38,7 @@ if speaking and on_busy == 'refuse' then
 elseif speaking and on_busy == 'interrupt' then
   cuts = interrupt_session()
   speaking = false
-elseif speaking and redis.call('LLEN', WAITING) >= most_waiting then
+elseif speaking and still_waiting(most_waiting) >= most_waiting then
   return cjson.encode({status = 'full', speaking = speaking})
 end
 
@@ -48,7 +59,7 @@ redis.call('XDEL', tokens_key(turn), '0-1')
 
 local state = speaking and 'waiting' or 'ready'
 redis.call('HSET', turn_key(turn), 'state', state, 'session', session, 'number', number, 'request', request,
-  'voice', voice, 'metadata', metadata, 'attempt', 0, 'released', 0, 'owner', '', 'message', '', 'cause', '',
+  'voice', voice, 'metadata', metadata, 'attempt', 0, 'lost', 0, 'progress', 0, 'owner', '', 'message', '', 'cause', '',
   'samples', 0, 'spoken', 0, 'cuts', cjson.encode(cuts), 'opened_ms', text(time_ms), 'retention_ms', text(retention_ms),
   'expires_ms', start_within_ms > 0 and text(time_ms + start_within_ms) or 0)
 if speaking then

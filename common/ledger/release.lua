@@ -15,7 +15,7 @@ if not fields then return cjson.encode({status = 'gone'}) end
 if fields.attempt ~= attempt or fields.ended then return cjson.encode({status = 'fenced'}) end
 if fields.state == 'ready' then return cjson.encode({status = 'known'}) end
 
-set_state(turn, fields.state, 'ready', 'owner', '', 'released', fields.released + 1)
+set_state(turn, fields.state, 'ready', 'owner', '')
 acknowledge(fields.message)
 dispatch(turn, fields.voice)
 touch(turn, fields.retention_ms)

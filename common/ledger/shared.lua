@@ -37,7 +37,7 @@ end
 local function read_turn(turn)
   local fields = to_table(redis.call('HGETALL', turn_key(turn)))
   if not fields.state then return nil end
-  for _, name in ipairs({'number', 'attempt', 'released', 'expires_ms', 'retention_ms', 'samples', 'spoken'}) do
+  for _, name in ipairs({'number', 'attempt', 'lost', 'progress', 'expires_ms', 'retention_ms', 'samples', 'spoken'}) do
     fields[name] = tonumber(fields[name])
   end
   fields.ended = next(NEXT[fields.state]) == nil

@@ -141,10 +141,15 @@ class Stage:
         return [fields for _, fields in await call(self.redis, "XRANGE", ShardKeys(0).dead, "-", "+")]
 
     async def dump(self) -> Dump:
-        # Compressed, the same content may be other bytes the next time.
+        # Compressed, the same content may be other bytes the next time; a hash may be in another order.
         await call(self.redis, "CONFIG SET", "rdbcompression", "no")
-        keys = sorted(await call(self.redis, "KEYS", "*"))
-        return {key: await call(self.redis, "DUMP", key) for key in keys}
+        dump: Dump = {}
+        for key in sorted(await call(self.redis, "KEYS", "*")):
+            if await call(self.redis, "TYPE", key) == b"hash":
+                dump[key] = repr(sorted((await call(self.redis, "HGETALL", key)).items())).encode()
+            else:
+                dump[key] = await call(self.redis, "DUMP", key)
+        return dump
 
     async def clock_ms(self) -> int:
         seconds, microseconds = await self.redis.time()

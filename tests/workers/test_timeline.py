@@ -94,9 +94,22 @@ def test_words_are_found_without_the_marks_that_a_vendor_leaves_out() -> None:
     assert [text for text, _, _ in found] == ["Well", "“Hello,”", "he", "said."]
 
 
-def test_a_word_that_is_not_in_the_text_takes_no_room_and_the_next_is_found() -> None:
-    found = spoken_by("It is $5 today", "It", "is", "five", "dollars", "today")
-    assert [text for text, _, _ in found] == ["It", "is", "", "", "today"]
+def test_words_that_are_not_in_the_text_take_no_room_and_two_that_are_bring_it_back() -> None:
+    found = spoken_by("It is $5 today, you know", "It", "is", "five", "dollars", "today", "you", "know")
+    assert [text for text, _, _ in found] == ["It", "is", "", "", "", "you", "know"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "covered"),
+    [
+        ("It costs $100, and there is one more thing.", ["It", "costs", "one", "hundred"], "It costs"),
+        ("Dr. Smith called the doctor again.", ["Doctor", "Smith"], ""),
+        ("On 1 May the onerous rule ends.", ["On", "one", "May"], "On"),
+    ],
+)
+def test_a_word_that_the_vendor_rewrote_is_not_found_further_on(text: str, words: list[str], covered: str) -> None:
+    """A stream that takes over at a later word would leave out what lies between."""
+    assert max(end for _, _, end in spoken_by(text, *words)) == len(covered)
 
 
 @pytest.mark.parametrize("text", ["a b a b a", "the the the", "1 2 1 2", "naïve Straße STRASSE"])

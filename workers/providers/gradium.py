@@ -177,7 +177,7 @@ class GradiumProtocol(Protocol):
             return [AudioData(stream, pybase64.b64decode(message["audio"], validate=True))]
         if kind == "text":
             start = float(message["start_s"])
-            return [WordTimes(stream, (WordTime(message["text"], start, float(message.get("stop_s") or start)),))]
+            return [WordTimes(stream, (WordTime(str(message["text"]), start, float(message.get("stop_s") or start)),))]
         if kind == "ready":
             return [Started(stream, int(message["sample_rate"]))]
         if kind == "end_of_stream":
