@@ -1,6 +1,7 @@
 """The pool and its connections, against the stand-in vendor."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,6 +16,7 @@ from saystream.workers.connection import Stream
 from saystream.workers.pool import Pool
 from saystream.workers.providers.base import AudioData, Finished, StreamSpec, VendorEvent, WordTimes
 from saystream.workers.providers.gradium import Gradium
+from tests.timing import eventually
 
 SPEC = StreamSpec("marker", AudioFormat())
 
@@ -176,3 +178,30 @@ async def test_leaving_the_pool_closes_every_connection_and_leaves_no_task() -> 
         await standin.stats.until(lambda stats: stats.connections_open == 0)
         names = {task.get_name() for task in asyncio.all_tasks()}
         assert not any("reader" in name for name in names)
+
+
+async def test_a_refusal_is_forgotten_when_the_vendor_is_well_again() -> None:
+    """With no warm connection, too, the next turn tries anew, once the pause after the refusal is over."""
+    strict = Behaviour(api_keys=frozenset({"other"}))
+    async with StandIn(behaviour=strict, engine="marker") as standin, pool_at(standin, warm=0, max=1) as pool:
+        with pytest.raises(VendorError):
+            await speak(pool, "Hello.")
+        standin.behaviour = Behaviour()
+
+        async def speaks() -> bool:
+            with contextlib.suppress(VendorError):
+                return bool(await speak(pool, "Hello."))
+            return False
+
+        assert await eventually(speaks)
+
+
+@pytest.mark.parametrize("url", ["http://example.com/x?key=SECRET", "ws://user:SECRET@127.0.0.1:99999/"])
+async def test_a_url_that_is_none_is_a_matter_of_configuration_and_shows_no_secret(url: str) -> None:
+    account = ProviderSettings.model_validate({"url": url, "api_key": TEST_KEY})
+    async with Pool(Gradium("gradium", account)) as pool:
+        with pytest.raises(VendorError, match="cannot connect") as caught:
+            await pool.stream(SPEC, timeout_s=1.0)
+        assert caught.value.action is Action.FIX_CONFIGURATION
+        assert "SECRET" not in str(caught.value)
+        assert "0 opening" in repr(pool)

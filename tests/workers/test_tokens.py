@@ -109,3 +109,13 @@ async def test_the_control_stream_expires(redis_url: str) -> None:
         keys = await call(ledger.redis, "KEYS", "*control*")
         assert keys
         assert all([await call(ledger.redis, "PTTL", key) > 0 for key in keys])
+
+
+async def test_a_turn_that_was_taken_again_is_read_on_when_its_earlier_attempt_leaves(redis_url: str) -> None:
+    async with reading(redis_url) as (ledger, reader):
+        ref = await opened(ledger, "t")
+        earlier = await reader.add(ref)
+        text = await reader.add(ref)
+        reader.remove(earlier)
+        await ledger.append(ref, 1, [Text("a")])
+        await asyncio.wait_for(until(text, "a"), 5)

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from saystream.common.errors import InvalidSettings, RedisUnavailable, ShardMismatch
-from saystream.common.events import Begin, Splice, Words
+from saystream.common.events import Begin, Splice, Word, Words
 from saystream.common.ledger import Ledger
 from saystream.common.redis_client import call, connect
 from saystream.common.request import TurnRequest
@@ -202,3 +202,29 @@ async def test_an_entry_that_is_no_token_fails_its_turn_and_no_other(redis_url: 
         await well.say("Nothing happened here.")
         await well.end()
         assert (await way.hear("other", "well")).words("well") == ["Nothing", "happened", "here."]
+
+
+async def test_no_more_turns_are_taken_than_connections_carry(redis_url: str) -> None:
+    """Waiting happens in Redis, where every worker can help; no turn fails for want of a connection."""
+    async with rig(redis_url, workers=0, behaviour=Behaviour(speed=20.0)) as way:
+        account = {"url": way.standin.gradium_url, "api_key": TEST_KEY, "max": 1, "connect_timeout_s": 0.1}
+        async with rig(redis_url, providers={"gradium": account}) as narrow:
+            for number in range(3):
+                await narrow.say(f"s{number}", f"t{number}", "one two three four five six")
+            for number in range(3):
+                heard = await narrow.hear(f"s{number}", f"t{number}")
+                assert heard.ends[f"t{number}"].reason is State.DONE
+
+
+async def test_every_word_has_its_times_when_a_socket_breaks(redis_url: str) -> None:
+    text = "The quick brown fox jumps over the lazy dog, and then it sleeps for a while."
+    async with rig(redis_url, behaviour=Behaviour(drop_after_frames=30, faulty_requests=2)) as way:
+        await way.say("s", "t", text)
+        heard = await way.hear("s", "t")
+        known: dict[int, Word] = {}
+        for event in heard.events:
+            if isinstance(event, Splice):
+                known = {start: word for start, word in known.items() if word.last_sample <= event.offset}
+            elif isinstance(event, Words):
+                known |= {word.start: word for word in event.words}
+        assert [text[word.start : word.end] for _, word in sorted(known.items())] == text.split()
