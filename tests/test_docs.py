@@ -68,7 +68,7 @@ async def test_the_ten_lines_of_the_readme_run(redis_url: str) -> None:
 
 async def test_the_synchronous_example_runs(redis_url: str) -> None:
     [example] = [code for code in blocks(README, "python") if "BlockingSpeaker" in code]
-    async with rig(redis_url) as way:
+    async with rig(redis_url, voices={"narrator": {"provider": "gradium", "voice_id": "marker"}}) as way:
         code = example.replace("redis://localhost", redis_url)
         await asyncio.to_thread(exec, compile(code, "README.md", "exec"), {})
         async for event in way.listening("call-42"):

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 #: First and longest pause before another stream of speech after a vendor that is busy, in seconds.
 _BACKOFF_S = (0.2, 5.0)
+#: Characters that are made into phrases at a time.
+_MOST_CHARS = 1024
 #: How long a turn that is given back may take to publish what it has.
 _GIVE_BACK_S = 1.0
 
@@ -146,11 +148,14 @@ class Attempt:
         while True:
             text.grown.clear()
             flush_at = text.flushes[flushed] if flushed < len(text.flushes) else None
-            end = max(at, len(text.text) if flush_at is None else flush_at)
+            there = max(at, len(text.text) if flush_at is None else flush_at)
+            end = min(there, at + _MOST_CHARS)
             new, at = text.text[at:end], end
             for phrase in _phrases(phraser, new, at):
                 await outgoing.send(phrase)
-            if flush_at is not None:
+            if end < there:
+                await asyncio.sleep(0)  # a long text that is there at once must not keep the other turns waiting
+            elif flush_at is not None:
                 flushed += 1
                 if flush_at > start:
                     self._owed_since = time.monotonic()

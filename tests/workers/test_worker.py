@@ -228,3 +228,16 @@ async def test_every_word_has_its_times_when_a_socket_breaks(redis_url: str) -> 
             elif isinstance(event, Words):
                 known |= {word.start: word for word in event.words}
         assert [text[word.start : word.end] for _, word in sorted(known.items())] == text.split()
+
+
+async def test_a_long_text_that_is_there_at_once_does_not_keep_others_waiting(redis_url: str) -> None:
+    """300,000 characters in one turn: a short turn beside it is spoken, and nobody's lease is lost."""
+    async with rig(redis_url, behaviour=Behaviour(speed=1.0)) as way, way.speaker() as speaker:
+        long = speaker.turn("long", turn="long")
+        await long.open()
+        await long.say("word " * 60_000)
+        await way.say("short", "short", "I am short.")
+        heard = await asyncio.wait_for(way.hear("short", "short"), 20)
+        assert heard.words("short") == ["I", "am", "short."]
+        assert heard.ends["short"].cursor.attempt == 1
+        await speaker.interrupt("long")
