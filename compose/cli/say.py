@@ -46,7 +46,7 @@ async def say(order: Say, settings: Settings, url: str) -> int:
     text = _source(order, settings)
     async with ledger_at(settings, url):
         pass  # where there is no Redis, this says so in the command line's own words
-    session = order.session or f"say-{uuid.uuid4().hex[:8]}"
+    session = f"say-{uuid.uuid4().hex[:8]}" if order.session is None else order.session
     async with Speaker.connect(url, settings=settings) as speaker:
         turn = speaker.turn(session, turn=order.turn, voice=order.voice, on_busy=order.on_busy)
         progress = Progress(turn.session, turn.id)
@@ -72,7 +72,7 @@ def _source(order: Say, settings: Settings) -> AsyncIterable[str]:
         raise InvalidInput("there is a text and a --file: give one of them")
     if order.file and str(order.file) != "-":
         try:
-            return _pieces(order.file.read_text(), limit)
+            return _pieces(order.file.read_text(encoding="utf-8"), limit)
         except UnicodeDecodeError as error:
             raise InvalidInput(f"{order.file} is not a text in UTF-8: {error}") from error
     if order.text is not None:
