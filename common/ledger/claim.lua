@@ -36,8 +36,8 @@ if fields.attempt == 0 and fields.expires_ms > 0 and fields.expires_ms <= now_ms
   advance()
   return cjson.encode({status = 'expired'})
 end
--- Taken over while it was speaking: that worker was lost. One that had come further than those before it does not count
--- against the turn: Redis that stalls now and then must not end a long one.
+-- Taken over while it was speaking: that worker was lost. If it had come further than those before it, counting begins
+-- anew: a Redis that stalls now and then must not end a long turn.
 local lost = fields.lost
 if fields.state == 'speaking' then lost = cut > fields.progress and 1 or lost + 1 end
 if lost >= most_attempts then
