@@ -123,12 +123,17 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Splice:
-    """Audio of this turn from sample ``offset`` on is replaced by what follows."""
+    """Audio of this turn from sample ``offset`` on is replaced by what follows, for a ``cause``, spoken by ``voice``.
+
+    It stands wherever one stream of speech follows another, also where nothing is replaced.
+    """
 
     cursor: EntryId
     turn: str
     offset: int
     spoken: int
+    cause: str = ""
+    voice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +178,18 @@ def encode_words(turn: str, offset: int, spoken: int, cut: int, words: tuple[Wor
     }
 
 
-def encode_splice(turn: str, offset: int, spoken: int) -> Encoded:
-    """Write a splice as stream fields (a stream of speech that broke; take-over's splice is the ledger's)."""
-    return {"type": "splice", "turn": turn, "offset": offset, "samples": 0, "spoken": spoken, "cut": offset}
+def encode_splice(turn: str, offset: int, spoken: int, cause: str, voice: str) -> Encoded:
+    """Write a splice as stream fields (from one stream of speech to the next; take-over's splice is the ledger's)."""
+    return {
+        "type": "splice",
+        "turn": turn,
+        "offset": offset,
+        "samples": 0,
+        "spoken": spoken,
+        "cut": offset,
+        "cause": cause,
+        "voice": voice,
+    }
 
 
 def decode_output(entry_id: bytes | str, fields: Fields) -> OutputEvent:
@@ -195,7 +209,8 @@ def decode_output(entry_id: bytes | str, fields: Fields) -> OutputEvent:
                 cursor, turn, AudioFormat.parse(fields[b"format"].decode()), fields[b"voice"].decode(), metadata
             )
         if kind == b"splice":
-            return Splice(cursor, turn, int(fields[b"offset"]), int(fields[b"spoken"]))
+            cause, voice = fields[b"cause"].decode(), fields[b"voice"].decode()
+            return Splice(cursor, turn, int(fields[b"offset"]), int(fields[b"spoken"]), cause, voice)
         if kind == b"end":
             reason, cause = State(fields[b"reason"].decode()), fields[b"cause"].decode()
             return End(cursor, turn, reason, int(fields[b"samples"]), int(fields[b"spoken"]), cause)

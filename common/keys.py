@@ -5,7 +5,9 @@ beside the tokens of ``x``). The braces are Redis Cluster's hash tag: all keys o
 """
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
+from saystream.common.errors import InvalidInput
 from saystream.common.ids import TurnRef, shard_of
 
 #: String: how many shards there are; written by the first process.
@@ -14,6 +16,8 @@ SHARDS = "saystream:shards"
 VOICES = "saystream:voices"
 #: The consumer group of the dispatch streams.
 GROUP = "workers"
+#: Hash: what each worker last reported of itself. Sorted set: when that was.
+REPORTS, REPORTED = "saystream:{reports}:said", "saystream:{reports}:at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,38 @@ class ShardKeys:
     def control(self, worker: str) -> str:
         """Stream whose entries wake a worker's token reader."""
         return f"{self.prefix}control:{worker}"
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaKeys:
+    """The keys of one vendor account's quota; its name is a section of the settings and may hold any letter.
+
+    ``state``: hash of the limit's own. ``held``, ``waiting``, ``patience``: sorted sets of places and those in line.
+    """
+
+    account: str
+
+    def __post_init__(self) -> None:
+        if not self.account:  # empty braces are no hash tag
+            raise InvalidInput("a vendor account needs a name")
+
+    @property
+    def prefix(self) -> str:
+        return f"saystream:quota:{{{quote(self.account, safe='')}}}:"
+
+    @property
+    def all(self) -> tuple[str, str, str, str]:
+        """State, held, waiting, patience: what every step of the quota touches."""
+        return f"{self.prefix}state", f"{self.prefix}held", f"{self.prefix}waiting", f"{self.prefix}patience"
+
+    @property
+    def granted(self) -> str:
+        """The prefix of streams, one a worker, whose entries name places that it has been granted."""
+        return f"{self.prefix}granted:"
+
+    def refusal(self, refusal: str) -> str:
+        """String: a refusal of the vendor that is known."""
+        return f"{self.prefix}refusal:{refusal}"
 
 
 def keys_of(ref: TurnRef | str, shards: int) -> ShardKeys:

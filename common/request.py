@@ -58,6 +58,7 @@ class TurnRequest(BaseModel):
 def describe(error: ValidationError) -> str:
     """Say in one sentence which fields are wrong, where, and why."""
     return "; ".join(
-        f"{'.'.join(str(part) for part in item['loc']) or 'input'}: {item['msg'].removeprefix('Value error, ')}"
+        (".".join(str(part) for part in item["loc"]) + ": " if item["loc"] else "")
+        + item["msg"].removeprefix("Value error, ")
         for item in error.errors(include_url=False, include_input=False)
     )

@@ -29,32 +29,48 @@ class ProviderSettings(_Section):
         vendor: whose protocol it speaks; the section's own name if not given.
         url: where to connect; the vendor's public address if not given.
         api_key: the key; the vendor's own environment variable (such as ``GRADIUM_API_KEY``) if not given.
-        warm: connections kept ready.
+        min: connections kept ready, however few turns come; more where turns come faster than connections open.
         max: connections at most.
+        limit: streams of speech at once that the account allows, over all workers; no limit if not given.
+        limit_wait_s: how long a turn waits for a place among them, in order, before a fallback is asked.
+        limit_lowered_s: how long fewer are opened after the vendor has refused one as too many.
         max_age_s: a connection is replaced at this age, when no turn uses it.
         max_idle_s: a connection that no turn has used for so long is replaced.
         connect_timeout_s: how long a handshake may take.
         ping_s: how often an open socket is pinged, and how long the answer may take.
-        silence_s: a stream that owes audio and has sent nothing for so long counts as broken.
+        first_audio_s: how long the vendor may take to answer text with its first audio.
+        pause_s: how long a vendor that is ahead of real time may send no audio.
+        stall_s: how much later than due audio may come before the stream counts as broken.
+        cancel_s: how long the vendor may take to acknowledge a cancelled stream.
+        breaker_failures: after so many failures in a row nothing is asked of the vendor for a while.
+        breaker_s: how long that is at first; it doubles, up to a minute, while the vendor goes on failing.
         options: what is the vendor's own; see ``docs/providers.md``.
     """
 
     vendor: str | None = None
     url: str | None = None
     api_key: SecretStr | None = None
-    warm: Annotated[int, Field(ge=0)] = 1
+    min: Annotated[int, Field(ge=0)] = 1
     max: Annotated[int, Field(ge=1)] = 32
+    limit: Annotated[int | None, Field(ge=1)] = None
+    limit_wait_s: _Seconds = 60.0
+    limit_lowered_s: _Seconds = 30.0
     max_age_s: _Seconds = 240.0
     max_idle_s: _Seconds = 120.0
     connect_timeout_s: _Seconds = 10.0
     ping_s: _Seconds = 15.0
-    silence_s: _Seconds = 10.0
+    first_audio_s: _Seconds = 3.0
+    pause_s: _Seconds = 5.0
+    stall_s: _Seconds = 0.5
+    cancel_s: _Seconds = 1.0
+    breaker_failures: Annotated[int, Field(ge=1)] = 5
+    breaker_s: _Seconds = 5.0
     options: dict[str, Any] = {}
 
     @model_validator(mode="after")
-    def _warm_fits(self) -> "ProviderSettings":
-        if self.warm > self.max:
-            raise ValueError(f"warm = {self.warm} is more than max = {self.max}")
+    def _min_fits(self) -> "ProviderSettings":
+        if self.min > self.max:
+            raise ValueError(f"min = {self.min} is more than max = {self.max}")
         return self
 
 
@@ -67,6 +83,9 @@ class VoiceSettings(_Section):
         model: the vendor's name of the model; its default if not given.
         language: ISO 639-1, for vendors that want it.
         sample_rate: samples a second of what listeners get.
+        fallback: voices that go on with a turn, in this order, when the vendor fails; of any vendor.
+        hedge_ms: if the first audio is later than this, a second stream races the first; never if not given.
+        hedge_voice: who speaks in that second stream; the voice itself, on another connection, if not given.
         settings: generation settings of the vendor's own (temperature, speed, …).
     """
 
@@ -75,6 +94,9 @@ class VoiceSettings(_Section):
     model: str | None = None
     language: str | None = None
     sample_rate: Annotated[int, Field(ge=8_000, le=48_000)] = 24_000
+    fallback: tuple[str, ...] = ()
+    hedge_ms: Annotated[float | None, Field(gt=0)] = None
+    hedge_voice: str | None = None
     settings: dict[str, Any] = {}
 
 
@@ -101,7 +123,7 @@ class WorkerSettings(_Section):
         slots: turns at once; no more than the connections of its providers carry.
         lease_s: a turn whose worker has not renewed it for so long is taken over.
         attempts: after so many workers lost at the same place, a turn is given up as ``failed``.
-        streams: how often one attempt may start a stream of speech anew.
+        streams: so many streams of speech in a row may bring a turn no further before it is ``failed``.
         drain_s: how long running turns may go on after SIGTERM.
     """
 
@@ -138,6 +160,14 @@ class Settings(BaseSettings):
             if voice.provider not in self.providers:
                 known = ", ".join(sorted(self.providers)) or "none"
                 raise ValueError(f"voices.{name}.provider is {voice.provider!r}, but the providers are: {known}")
+            others = ", ".join(sorted(set(self.voices) - {name})) or "none"
+            for other in voice.fallback:
+                if other not in self.voices or other == name:
+                    raise ValueError(f"voices.{name}.fallback has {other!r}, but the other voices are: {others}")
+            if voice.hedge_voice is not None and voice.hedge_voice not in self.voices:
+                raise ValueError(f"voices.{name}.hedge_voice is {voice.hedge_voice!r}, but the others are: {others}")
+            if voice.hedge_voice is not None and voice.hedge_ms is None:
+                raise ValueError(f"voices.{name}.hedge_voice needs hedge_ms: after how long it is to join the race")
         return self
 
     @classmethod

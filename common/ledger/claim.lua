@@ -55,7 +55,7 @@ if not fields.format then
     'voice', fields.voice, 'metadata', fields.metadata)
 else
   written = redis.call('XADD', AUDIO, 'NOMKSTREAM', id, 'type', 'splice', 'turn', turn, 'offset', text(cut),
-    'samples', 0, 'spoken', text(spoken), 'cut', text(cut))
+    'samples', 0, 'spoken', text(spoken), 'cut', text(cut), 'cause', 'another worker goes on', 'voice', fields.voice)
 end
 if not written then
   close(turn, fields, 'failed', 0, 0, 'the output stream is gone')

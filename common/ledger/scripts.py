@@ -1,16 +1,9 @@
-"""The ledger's Lua scripts: loaded from their files, run by their digest."""
+"""The ledger's Lua scripts."""
 
-import hashlib
-from collections.abc import Sequence
-from importlib.resources import files
-from typing import Any
-
-from redis.exceptions import NoScriptError
-
-from saystream.common.redis_client import Client, call_raw
+from saystream.common.script import Argument, Script, read
 from saystream.common.states import NEXT
 
-Argument = str | bytes | int
+__all__ = ["CLAIM", "FINISH", "INTERRUPT", "LEAVE", "OPEN", "RELEASE", "Argument", "Script"]
 
 
 def _table_of_states() -> str:
@@ -20,32 +13,11 @@ def _table_of_states() -> str:
     return f"local NEXT = {{{rows}}}\n"
 
 
-class Script:
-    """One Lua script.
+_SHARED = (_table_of_states(), read(__package__, "shared"))
 
-    Args:
-        name: its file, without ``.lua``, in this folder.
-        shared: whether it stands on ``shared.lua`` and the table of states.
-    """
-
-    def __init__(self, name: str, *, shared: bool = True) -> None:
-        folder = files(__package__)
-        parts = [_table_of_states(), (folder / "shared.lua").read_text("utf-8")] if shared else []
-        self.name = name
-        self.source = "".join([*parts, (folder / f"{name}.lua").read_text("utf-8")])
-        self.digest = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
-
-    async def __call__(self, redis: Client, keys: Sequence[str], args: Sequence[Argument]) -> Any:
-        """Run the script; a server that does not know it yet (restarted, failed over, flushed) is given its source."""
-        try:
-            return await call_raw(redis, "EVALSHA", self.digest, len(keys), *keys, *args)
-        except NoScriptError:
-            return await call_raw(redis, "EVAL", self.source, len(keys), *keys, *args)
-
-
-OPEN = Script("open")
-CLAIM = Script("claim")
-FINISH = Script("finish")
-RELEASE = Script("release")
-INTERRUPT = Script("interrupt")
-LEAVE = Script("leave", shared=False)
+OPEN = Script(__package__, "open", on=_SHARED)
+CLAIM = Script(__package__, "claim", on=_SHARED)
+FINISH = Script(__package__, "finish", on=_SHARED)
+RELEASE = Script(__package__, "release", on=_SHARED)
+INTERRUPT = Script(__package__, "interrupt", on=_SHARED)
+LEAVE = Script(__package__, "leave")

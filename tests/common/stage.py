@@ -89,7 +89,7 @@ class Stage:
         return await self.publish(claim, seq, encode_words(claim.ref.turn, offset, spoken, offset, words))
 
     async def splice(self, claim: Claim, seq: int, offset: int, spoken: int) -> Outcome:
-        return await self.publish(claim, seq, encode_splice(claim.ref.turn, offset, spoken))
+        return await self.publish(claim, seq, encode_splice(claim.ref.turn, offset, spoken, "it broke", "default"))
 
     async def publish(self, claim: Claim, seq: int, fields: dict[str, str | bytes | int]) -> Outcome:
         [outcome] = await self.ledger.publish([Append(self.audio_key(claim), claim.entry(seq), fields)])

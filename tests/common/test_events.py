@@ -40,7 +40,7 @@ audio = st.builds(Audio, st.just(AT), texts, positions, positions, positions, po
 word_lists = st.builds(
     Words, st.just(AT), texts, positions, positions, positions, st.lists(words, max_size=5).map(tuple)
 )
-splices = st.builds(Splice, st.just(AT), texts, positions, positions)
+splices = st.builds(Splice, st.just(AT), texts, positions, positions, texts, texts)
 
 
 def encode(event: Audio | Words | Splice) -> Encoded:
@@ -49,8 +49,8 @@ def encode(event: Audio | Words | Splice) -> Encoded:
             return encode_audio(turn, offset, samples, spoken, cut, data)
         case Words(_, turn, offset, spoken, cut, timed):
             return encode_words(turn, offset, spoken, cut, timed)
-        case Splice(_, turn, offset, spoken):
-            return encode_splice(turn, offset, spoken)
+        case Splice(_, turn, offset, spoken, cause, voice):
+            return encode_splice(turn, offset, spoken, cause, voice)
 
 
 async def through_redis(redis: Client, fields: Encoded) -> tuple[bytes, dict[bytes, bytes]]:

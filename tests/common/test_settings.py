@@ -17,7 +17,7 @@ shards = 16
 
 [providers.gradium]
 api_key = "{SECRET}"
-warm = 2
+min = 2
 
 [voices.narrator]
 provider = "gradium"
@@ -60,7 +60,7 @@ def test_without_a_file_or_variables_there_are_defaults() -> None:
 def test_a_file_is_read() -> None:
     settings = load(write(COMPLETE, "other.toml"))
     assert (settings.redis_url, settings.shards) == ("redis://somewhere:6379/0", 16)
-    assert settings.providers["gradium"].warm == 2
+    assert settings.providers["gradium"].min == 2
     assert (settings.voices["narrator"].voice_id, settings.voices["narrator"].settings) == ("abc", {"speed": 1.2})
     assert (settings.worker.slots, settings.worker.lease_s, settings.worker.attempts) == (50, 3.0, 3)
     assert (settings.limits.token_bytes, settings.limits.waiting_turns) == (1000, 100)
@@ -74,12 +74,12 @@ def test_the_file_in_the_working_directory_is_read_unasked() -> None:
 def test_the_environment_wins_over_the_file_field_by_field(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAYSTREAM_REDIS_URL", "redis://elsewhere")
     monkeypatch.setenv("SAYSTREAM_WORKER__SLOTS", "7")
-    monkeypatch.setenv("SAYSTREAM_PROVIDERS__GRADIUM__WARM", "0")
+    monkeypatch.setenv("SAYSTREAM_PROVIDERS__GRADIUM__MIN", "0")
     settings = load(write(COMPLETE))
     assert settings.redis_url == "redis://elsewhere"
     assert (settings.worker.slots, settings.worker.lease_s) == (7, 3.0)
     provider = settings.providers["gradium"]
-    assert provider.warm == 0
+    assert provider.min == 0
     assert provider.api_key is not None
     assert provider.api_key.get_secret_value() == SECRET
 
@@ -104,8 +104,16 @@ def test_a_provider_can_come_from_the_environment_alone(monkeypatch: pytest.Monk
         ("[worker]\nslotz = 1", r"worker.slotz: Extra inputs are not permitted"),
         ("[worker]\nlease_s = 'long'", r"worker.lease_s: .*valid number"),
         ("[limits]\ntoken_bytes = 0", r"limits.token_bytes"),
-        ("[providers.gradium]\nwarm = 3\nmax = 2", r"providers.gradium: warm = 3 is more than max = 2"),
+        ("[providers.gradium]\nmin = 3\nmax = 2", r"providers.gradium: min = 3 is more than max = 2"),
         ("[voices.narrator]\nprovider = 'gradium'", r"voices.narrator.voice_id: Field required"),
+        (
+            "[providers.gradium]\n[voices.a]\nprovider = 'gradium'\nvoice_id = 'x'\nfallback = ['b']",
+            r"voices.a.fallback has 'b', but the other voices are: none",
+        ),
+        (
+            "[providers.gradium]\n[voices.a]\nprovider = 'gradium'\nvoice_id = 'x'\nhedge_voice = 'a'",
+            r"voices.a.hedge_voice needs hedge_ms",
+        ),
     ],
     ids=lambda value: value.splitlines()[-1],
 )
@@ -183,7 +191,7 @@ def test_the_password_of_redis_is_not_shown(show: type[str]) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        "[providers.gradium]\napi_key = '{secret}'\nwarm = 3\nmax = 2",
+        "[providers.gradium]\napi_key = '{secret}'\nmin = 3\nmax = 2",
         "[providers.gradium]\napi_key = ['{secret}']",
         "[providers.gradium]\napi_key = '{secret}'\n[voices.v]\nprovider = 'x'\nvoice_id = 'y'",
         "redis_url = ['{secret}']",
@@ -200,7 +208,7 @@ def test_no_error_shows_a_secret_nor_does_its_traceback(wrong: str) -> None:
 
 def test_a_section_of_its_own_shows_no_secret_in_its_error() -> None:
     with pytest.raises(ValidationError) as raised:
-        ProviderSettings.model_validate({"api_key": SECRET, "warm": 3, "max": 2})
+        ProviderSettings.model_validate({"api_key": SECRET, "min": 3, "max": 2})
     assert SECRET not in everything_shown(raised.value)
 
 

@@ -41,7 +41,7 @@ async def test_an_attempt_that_published_nothing_is_followed_from_the_beginning(
     first = await stage.speaking("t")
     second = await stage.claim(first.message)
     assert (second.attempt, second.cut, second.spoken) == (2, 0, 0)
-    assert (await stage.output())[1:] == [Splice(second.entry(0), "t", 0, 0)]
+    assert (await stage.output())[1:] == [Splice(second.entry(0), "t", 0, 0, "another worker goes on", "default")]
 
 
 async def test_a_later_attempt_writes_splice_where_the_last_whole_word_ended(stage: Stage) -> None:
@@ -50,7 +50,7 @@ async def test_a_later_attempt_writes_splice_where_the_last_whole_word_ended(sta
     await stage.say_half(first, 2, offset=100, samples=50, spoken=5, cut=100)
     second = await stage.claim(first.message)
     assert (second.attempt, second.cut, second.spoken) == (2, 100, 5)
-    assert (await stage.output())[-1] == Splice(second.entry(0), "t", 100, 5)
+    assert (await stage.output())[-1] == Splice(second.entry(0), "t", 100, 5, "another worker goes on", "default")
 
 
 async def test_words_that_came_last_tell_where_to_go_on(stage: Stage) -> None:

@@ -37,7 +37,7 @@ async def test_the_next_attempt_goes_on_where_this_one_came_to(stage: Stage) -> 
     await stage.ledger.release(first)
     second = await stage.claim(await stage.take())
     assert (second.attempt, second.cut, second.spoken) == (2, 100, 5)
-    assert (await stage.output())[-1] == Splice(second.entry(0), "t", 100, 5)
+    assert (await stage.output())[-1] == Splice(second.entry(0), "t", 100, 5, "another worker goes on", "default")
     assert await stage.say(first, 2) is Outcome.FENCED
 
 
