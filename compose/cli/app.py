@@ -1,6 +1,5 @@
 """The commands, their options and their help. What a command needs is imported when it runs: help is there at once."""
 
-import math
 from collections.abc import Callable
 from enum import StrEnum
 from functools import wraps
@@ -9,6 +8,7 @@ from typing import Annotated, ParamSpec
 
 import typer
 
+from saystream.compose.cli import standin_options as options
 from saystream.compose.cli.options import (
     ConfigOption,
     JsonOption,
@@ -329,42 +329,128 @@ def inspect(
 
 @app.command()
 @_sentences
+def pool(
+    once: Annotated[bool, typer.Option("--once", help="Show it once.")] = False,
+    redis: RedisOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = 0,
+) -> None:
+    """Show the connections to the vendors, of all workers.
+
+    For each account, each of its bindings (a model, say) and each worker:
+
+    \b
+      active, idle, opening, of  connections in use, ready and on their way, of so many
+      waiting                    streams that wait for a connection
+      streams                    streams that the account allows, over all workers
+      queued                     streams that wait for one of these
+      breaker                    open: the vendor fails and is not asked for a while
+      warm                       streams that found a connection ready
+      hedges                     streams that raced a late first one
+
+    On a terminal, and with --json, it is shown each second until Ctrl-C. Exit code 1 if it is shown once and no worker
+    reports.
+
+    \b
+    Examples:
+      saystream pool
+      saystream pool --once --json
+    """
+    from saystream.compose.cli import running, target
+    from saystream.compose.cli.pool import Watch
+    from saystream.compose.cli.pool import pool as show
+
+    running.show_logs(verbose)
+    settings, url = target.find(redis, config)
+    running.finish(show(Watch(once=once, json=json), settings, url))
+
+
+@app.command()
+@_sentences
 def standin(
-    host: Annotated[str, typer.Option("--host", help="The interface to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8900,
-    speed: SpeedOption = math.inf,
-    delay_ms: Annotated[float, typer.Option("--delay-ms", min=0, help="From the first word to the first audio.")] = 0,
-    jitter_ms: Annotated[float, typer.Option("--jitter-ms", min=0, help="Up to so much more, at random.")] = 0,
-    handshake_ms: Annotated[
-        float, typer.Option("--handshake-ms", min=0, help="How long a client waits to be let in.")
-    ] = 0,
+    host: options.HostOption = "127.0.0.1",
+    port: options.PortOption = 8900,
     engine: Annotated[
         Engine, typer.Option("--engine", help="Which voice speaks; auto goes by the voice id.")
     ] = Engine.AUTO,
+    speed: options.SpeedOption = None,
+    delay_ms: options.DelayOption = None,
+    jitter_ms: options.JitterOption = None,
+    handshake_ms: options.HandshakeOption = None,
+    fault: options.FaultOption = None,
+    after: options.AfterOption = None,
+    code: options.CodeOption = None,
+    message: options.MessageOption = None,
+    times: options.TimesOption = None,
+    drip: options.DripOption = None,
+    most_streams: options.StreamsOption = None,
+    upgrade_status: options.StatusOption = None,
+    draining: options.DrainingOption = False,
+    api_key: options.KeyOption = None,
+    behaviour: options.BehaviourOption = None,
+    set_: options.SetOption = None,
+    control_by_anyone: options.AnyoneOption = False,
     json: JsonOption = False,
     verbose: VerboseOption = 0,
 ) -> None:
     """Stand in for the TTS vendors.
 
-    Speaks their protocols at their paths, until Ctrl-C.
+    Speaks the protocols of Gradium, KugelAudio and Fish Audio at their paths, until Ctrl-C. What goes wrong is told by
+    these options, by a file, or while it runs at http://HOST:PORT/standin, also for one connection alone.
+
+    \b
+    Kinds of faults:
+      close          the socket is closed with --code and --message
+      cut, reset     it ends without a goodbye, or by a TCP reset
+      silence        it is half-open: nothing is sent or answered any more
+      stall          the request falls silent, and the socket is well
+      error          the vendor reports --code and --message
+      malformed      one audio message comes cut in half
+      no-audio       the request ends well, and without a sound
+      no-tail        and without its last words
+      no-end         its terminal message never comes
+      limit          it is refused as one too many
+      unknown-voice  it is refused for its voice
 
     \b
     Examples:
       saystream standin
       saystream standin --speed 1 --delay-ms 200 --jitter-ms 100
+      saystream standin --fault close --after 3 --code 1011 --times 2
+      saystream standin --most-streams 5 --drip 7 --set idle_turn_s=1
+      saystream standin --behaviour bad-day.toml --speed 4
     """
-    from saystream.compose.cli import running
-    from saystream.compose.cli.services import stand_in
-    from saystream.compose.standin import Behaviour
+    from saystream.compose.cli import running, services
+    from saystream.compose.standin import StandIn
 
     running.show_logs(verbose)
-    behaviour = Behaviour(
-        speed=speed,
-        first_audio_delay_s=delay_ms / 1000,
-        first_audio_jitter_s=jitter_ms / 1000,
-        handshake_delay_s=handshake_ms / 1000,
+    behaves = services.behaviour(
+        behaviour,
+        set_ or [],
+        {
+            "speed": speed,
+            "first_audio_delay_s": _seconds(delay_ms),
+            "first_audio_jitter_s": _seconds(jitter_ms),
+            "handshake_delay_s": _seconds(handshake_ms),
+            "fault.kind": fault,
+            "fault.after_frames": after,
+            "fault.code": code,
+            "fault.message": message,
+            "faulty_requests": times,
+            "drip_bytes": drip,
+            "most_streams": most_streams,
+            "upgrade_status": upgrade_status,
+            "draining": draining or None,
+            "api_keys": api_key or None,
+        },
     )
-    running.serve(lambda stop: stand_in(stop, host, port, behaviour, engine.value, json=json))
+    server = StandIn(host, port, behaves, engine.value, control_by_anyone=control_by_anyone)
+    running.serve(lambda stop: services.stand_in(stop, server, json=json))
+
+
+def _seconds(ms: float | None) -> float | None:
+    return None if ms is None else ms / 1000
 
 
 @app.command("version")

@@ -23,6 +23,11 @@ class AudioFormat:
     rate: int
     """Samples a second."""
 
+    @property
+    def sample_bytes(self) -> int:
+        """How many bytes one sample takes."""
+        return 1 if self.encoding in ("ulaw", "alaw") else 2
+
     def header(self) -> bytes:
         """What stands before the first sample: a WAV header whose lengths are placeholders, or nothing."""
         if self.encoding != "wav":

@@ -7,12 +7,10 @@ import numpy as np
 
 from saystream.compose.standin.sound import Clip, Samples, SpokenWord
 
-FRAME_MS = 80  # docs.gradium.ai, limits page: 3,840 samples at 48 kHz
 
-
-def frame_samples(rate: int) -> int:
-    """How many samples one frame has."""
-    return rate * FRAME_MS // 1000
+def frame_samples(rate: int, frame_ms: int) -> int:
+    """How many samples a frame of so many milliseconds has."""
+    return rate * frame_ms // 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,9 @@ from typing import Any, Final
 
 import orjson
 
+from saystream.compose.standin.behaviour import Behaviour
 from saystream.compose.standin.encoding import AudioFormat
-from saystream.compose.standin.frames import Frame, frame_samples
+from saystream.compose.standin.frames import frame_samples
 from saystream.compose.standin.orders import (
     Abandon,
     Begin,
@@ -35,11 +36,16 @@ from saystream.compose.standin.orders import (
     Note,
     Order,
     Pause,
+    Refuse,
     Send,
+    Sound,
     Speak,
+    Wake,
 )
 
 PATH = "/api/speech/tts"
+
+FRAME_MS = 80  # docs.gradium.ai, limits page: 3,840 samples at 48 kHz
 
 FORMATS: Final[Mapping[str, AudioFormat]] = {
     "pcm": AudioFormat("pcm", 48_000),
@@ -62,6 +68,7 @@ LONGEST_WORD = 1_000
 """Characters."""
 MOST_WAITING_WORDS = 20_000
 
+_IDLE = "idle"  # the label of the only wake
 _FLUSH_TAG = "<flush>"
 _BREAK_TIME = re.compile(r'time="(\d+(?:\.\d+)?)s"(/>)?')
 _SHORTEST_BREAK_S, _LONGEST_BREAK_S = 0.1, 2.0
@@ -87,8 +94,6 @@ class _Request:
     """Text that the voice stays behind with."""
     suffix: bytes = b"}"
     """How each message of this request ends."""
-    begun: bool = False
-    """Audio has been sent."""
 
 
 class _Refusal(Exception):
@@ -104,17 +109,22 @@ class Gradium:
     Args:
         api_keys: the keys that are let in
         word_lag: how many words the voice stays behind its input
+        idle_s: a socket without a request is closed after so long; None lets it wait
         new_id: makes the `request_id` of a request
     """
+
+    binary = False
 
     def __init__(
         self,
         api_keys: frozenset[str],
         word_lag: int = 2,
+        idle_s: float | None = None,
         new_id: Callable[[], str] = lambda: f"req_{secrets.token_hex(8)}",
     ) -> None:
         self._api_keys = api_keys
         self._word_lag = word_lag
+        self._idle_s = idle_s
         self._new_id = new_id
         self._keys = count(1)
         self._requests: dict[Key, _Request] = {}
@@ -123,13 +133,18 @@ class Gradium:
         self._reusable = False
         self._closes_when_idle = False
         self._closed = False
+        self._stranger: _Refusal | None = None
 
-    def connected(self, headers: Mapping[str, str], query: Mapping[str, str]) -> list[Order]:
+    def upgrading(self, headers: Mapping[str, str], query: Mapping[str, str]) -> Refuse | None:
+        # Every upgrade succeeds: what is wrong with a key is said on the socket.
         if "token" in query:
-            return self._refused(_Refusal(REFUSED, "one-time tokens are not known here: send the header x-api-key"))
-        if headers.get("x-api-key") not in self._api_keys:
-            return self._refused(_Refusal(REFUSED, "Invalid API key"))
-        return []
+            self._stranger = _Refusal(REFUSED, "one-time tokens are not known here: send the header x-api-key")
+        elif headers.get("x-api-key") not in self._api_keys:
+            self._stranger = _Refusal(REFUSED, "Invalid API key")
+        return None
+
+    def connected(self) -> list[Order]:
+        return self._idle() if self._stranger is None else self._refused(self._stranger)
 
     def received(self, message: str | bytes) -> list[Order]:
         if self._closed:
@@ -149,7 +164,7 @@ class Gradium:
             "model_name": request.model,
             "model_ext": "standin",
             "sample_rate": request.format.rate,
-            "frame_size": frame_samples(request.format.rate),
+            "frame_size": frame_samples(request.format.rate, FRAME_MS),
             "audio_stream_names": [],
             "text_stream_names": [],
             "residency": "none",
@@ -163,32 +178,42 @@ class Gradium:
     def unknown_voice(self, key: Key, voice: str) -> list[Order]:
         return self.failed(key, INTERNAL, f"Embeddings not found for {voice}")
 
-    def frame(self, key: Key, frame: Frame) -> list[bytes]:
+    def over_limit(self, key: Key) -> list[Order]:
+        return self.failed(key, REFUSED, "Concurrency limit reached: too many sessions are open")
+
+    def broken(self, key: Key, why: str) -> list[Order]:
+        return self.failed(key, INTERNAL, why)
+
+    def sound(self, key: Key, sound: Sound) -> list[bytes]:
         request = self._requests[key]
         rate, suffix = request.format.rate, request.suffix
         messages = [
             b'{"type":"text","text":%b,"start_s":%b,"stop_s":%b,"stream_id":0%b'
             % (orjson.dumps(word.text), _seconds(word.first_sample, rate), _seconds(word.last_sample, rate), suffix)
-            for word in frame.words
+            for word in sound.words
         ]
-        if len(frame.samples):
-            audio = request.format.encode(frame.samples)
-            if not request.begun:
-                request.begun = True
-                audio = request.format.header() + audio
-            start, stop = frame.first_sample, frame.first_sample + len(frame.samples)
+        if sound.data:
+            audio = binascii.b2a_base64(sound.data, newline=False)
+            start, stop = _seconds(sound.first_sample, rate), _seconds(sound.last_sample, rate)
             messages.append(
-                b'{"type":"audio","audio":"%b","start_s":%b,"stop_s":%b,"stream_id":0%b'
-                % (binascii.b2a_base64(audio, newline=False), _seconds(start, rate), _seconds(stop, rate), suffix)
+                b'{"type":"audio","audio":"%b","start_s":%b,"stop_s":%b,"stream_id":0%b' % (audio, start, stop, suffix)
             )
         return messages
+
+    def reached(self, key: Key, label: str, sample: int) -> list[Order]:
+        return []  # nothing here depends on how far the voice is
+
+    def woke(self, label: str) -> list[Order]:
+        if self._requests or self._closed:
+            return []
+        return self._refused(_Refusal(REFUSED, "Session closed: idle for too long"))
 
     def finished(self, key: Key) -> list[Order]:
         request = self._requests.get(key)
         if request is None:
             return []
         self._forget(request)
-        return [Send(b'{"type":"end_of_stream"' + request.suffix), *self._close_if_idle()]
+        return [Send(b'{"type":"end_of_stream"' + request.suffix), *(self._close_if_idle() or self._idle())]
 
     # Messages
 
@@ -231,7 +256,8 @@ class Gradium:
             raise _Refusal(REFUSED, f"Pronunciation dictionary {dictionary} not found", name)
         request = _Request(Key(next(self._keys)), name, self._new_id(), model, audio_format, suffix=_suffix(name))
         self._requests[request.key] = self._names[name] = request
-        return [Begin(request.key, request.request_id, voice, audio_format, message)]
+        begin = Begin(request.key, request.request_id, voice, audio_format, FRAME_MS, message)
+        return [*self._busy(), begin]
 
     def _text(self, name: str | None, message: dict[str, Any]) -> list[Order]:
         request = self._open_request(name)
@@ -301,7 +327,7 @@ class Gradium:
                 self._forget(request)
                 orders.append(Abandon(request.key))
             orders.append(Send(frame + _suffix(refusal.name)))
-            return orders + self._close_if_idle(refusal.code, _close_reason(refusal.message))
+            return orders + (self._close_if_idle(refusal.code, _close_reason(refusal.message)) or self._idle())
         orders = [Abandon(key) for key in self._requests]
         self._requests.clear()
         self._names.clear()
@@ -317,6 +343,19 @@ class Gradium:
             return []
         self._closed = True
         return [Close(code, reason)]
+
+    def _idle(self) -> list[Order]:
+        """From now on the idle time counts, if no request runs."""
+        return [] if self._idle_s is None or self._requests else [Wake(_IDLE, self._idle_s)]
+
+    def _busy(self) -> list[Order]:
+        return [] if self._idle_s is None else [Wake(_IDLE, None)]
+
+
+PATHS: Final[Mapping[str, Callable[[Behaviour], Gradium]]] = {
+    PATH: lambda behaviour: Gradium(behaviour.api_keys, behaviour.word_lag, behaviour.idle_socket_s),
+}
+"""What is spoken at each of the vendor's paths."""
 
 
 def _parsed(message: str | bytes) -> dict[str, Any]:

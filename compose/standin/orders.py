@@ -6,18 +6,27 @@ answers with further orders. It reads no clock and touches no socket.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NewType, Protocol, TypeAlias
+from typing import Any, NewType, Protocol, TypeAlias, runtime_checkable
 
 from saystream.compose.standin.encoding import AudioFormat
-from saystream.compose.standin.frames import Frame
+from saystream.compose.standin.sound import SpokenWord
 
 Key = NewType("Key", int)
 """Names one request on its socket; never used twice on it."""
 
 
 @dataclass(frozen=True, slots=True)
+class Refuse:
+    """Answer the upgrade with an HTTP status instead of a WebSocket."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
-    """Send a message: bytes hold UTF-8 text."""
+    """Send a message; where the vendor's messages are text, the bytes hold UTF-8."""
 
     message: bytes
 
@@ -32,12 +41,14 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Find the voice and get ready to speak; the answer is `accepted`, `failed` or `unknown_voice`."""
+    """Find the voice and get ready to speak; the answer is `accepted`, `failed`, `unknown_voice` or `over_limit`."""
 
     key: Key
     request_id: str
     voice: str
     format: AudioFormat
+    frame_ms: int
+    """Audio in one message."""
     setup: Mapping[str, Any] = field(hash=False)
     """The client's message, for the record."""
 
@@ -67,6 +78,22 @@ class Speak:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """When all before it has been sent, with nothing held back: tell `reached`."""
+
+    key: Key
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Tell `woke` after so many seconds; replaces an earlier one of the same label. None: do not, after all."""
+
+    label: str
+    after_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Flush:
     """Hold nothing back of what was to be spoken so far."""
 
@@ -87,14 +114,34 @@ class Abandon:
     key: Key
 
 
-Order: TypeAlias = Send | Close | Begin | Note | Speak | Flush | Finish | Abandon
+Order: TypeAlias = Send | Close | Begin | Note | Speak | Mark | Wake | Flush | Finish | Abandon
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """One audio message's worth: encoded samples, and the words that begin in them.
+
+    ``data`` may be empty (words without sound), and where faults ask for it a message may end within a sample.
+    """
+
+    data: bytes
+    first_sample: int
+    """Of the request, as is `last_sample` (exclusive)."""
+    last_sample: int
+    words: tuple[SpokenWord, ...]
 
 
 class Vendor(Protocol):
     """One socket's side of a vendor's protocol."""
 
-    def connected(self, headers: Mapping[str, str], query: Mapping[str, str]) -> list[Order]:
-        """The upgrade is done; header names are lower case."""
+    binary: bool
+    """Its messages are binary, not text."""
+
+    def upgrading(self, headers: Mapping[str, str], query: Mapping[str, str]) -> Refuse | None:
+        """A client asks for the upgrade; header names are lower case. None lets it in."""
+
+    def connected(self) -> list[Order]:
+        """The upgrade is done."""
 
     def received(self, message: str | bytes) -> list[Order]:
         """The client has sent a message: text as str, binary as bytes."""
@@ -103,13 +150,32 @@ class Vendor(Protocol):
         """The request can be spoken."""
 
     def failed(self, key: Key, code: int, message: str) -> list[Order]:
-        """The request cannot be spoken, or not to its end."""
+        """The request cannot be spoken, or not to its end, for a reason with one of the vendor's own codes."""
 
     def unknown_voice(self, key: Key, voice: str) -> list[Order]:
         """The vendor is to say, in its own words, that it has no such voice."""
 
-    def frame(self, key: Key, frame: Frame) -> list[bytes]:
-        """The messages for one frame of the request, in order; the last one is its audio, if it has any."""
+    def over_limit(self, key: Key) -> list[Order]:
+        """The vendor is to say, in its own words, that too many streams of speech are open at once."""
+
+    def broken(self, key: Key, why: str) -> list[Order]:
+        """The vendor is to say, in its own words, that its engine has failed at the request."""
+
+    def sound(self, key: Key, sound: Sound) -> list[bytes]:
+        """The messages for one piece of the request's audio, in order."""
+
+    def reached(self, key: Key, label: str, sample: int) -> list[Order]:
+        """All that stood before a `Mark` has been sent, up to this sample of the request."""
+
+    def woke(self, label: str) -> list[Order]:
+        """The time of a `Wake` has come."""
 
     def finished(self, key: Key) -> list[Order]:
         """All of the request has been sent."""
+
+
+@runtime_checkable
+class Greeting(Protocol):
+    """A vendor whose answer to an upgrade has headers of its own."""
+
+    handshake_headers: Mapping[str, str]

@@ -1,55 +1,38 @@
-"""The stand-in TTS server: sockets and tasks around the vendors' rules and the voices."""
+"""The stand-in TTS server: listens, lets clients in, and stops."""
 
 import asyncio
 import contextlib
 import http
 import logging
-import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import parse_qsl, urlsplit
 
+import orjson
 from websockets.asyncio.server import Server, ServerConnection
 from websockets.asyncio.server import serve as websocket_serve
-from websockets.exceptions import ConnectionClosed
+from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from saystream.compose.standin import gradium, voices
+from saystream.compose.standin import fishaudio, gradium, kugelaudio
 from saystream.compose.standin.behaviour import Behaviour
-from saystream.compose.standin.frames import Frame
-from saystream.compose.standin.orders import (
-    Abandon,
-    Begin,
-    Close,
-    Finish,
-    Flush,
-    Key,
-    Note,
-    Order,
-    Send,
-    Speak,
-    Vendor,
-)
-from saystream.compose.standin.speaker import FaultError, Speaker
-from saystream.compose.standin.stats import ConnectionLog, RequestLog, Stats
+from saystream.compose.standin.conduct import Account, Conduct, Slots
+from saystream.compose.standin.connection import Connection
+from saystream.compose.standin.control import PREFIX, Control
+from saystream.compose.standin.orders import Greeting, Refuse
+from saystream.compose.standin.stats import Stats
+from saystream.compose.standin.vendors import RULES
 from saystream.compose.standin.voices import EngineChoice
+from saystream.compose.standin.wire import Wire
 
 logger = logging.getLogger(__name__)
 
-VENDORS: Final[Mapping[str, Callable[[Behaviour], Vendor]]] = {
-    gradium.PATH: lambda behaviour: gradium.Gradium(behaviour.api_keys, behaviour.word_lag),
-}
-"""The rules to be spoken at each path."""
-
 DEFAULT_PORT = 8900
 
-_VOICE_FAILED = 1011
-_ABNORMAL = 1006
-_HANDSHAKE_TIMEOUT_S = 60.0
-_GOODBYE_TIMEOUT_S = 10.0
-_STOP_TIMEOUT_S = 1.0
+_HANDSHAKE_TIMEOUT_S: Final = 60.0
+_GOODBYE_TIMEOUT_S: Final = 10.0
+_STOP_TIMEOUT_S: Final = 1.0
 
 
 class StandIn:
@@ -60,6 +43,10 @@ class StandIn:
         port: 0 takes a free one; `port` tells which
         behaviour: how it behaves; may be replaced at any time, for the connections and requests that begin later
         engine: which voice speaks; see `voices.open_voice`
+        control_by_anyone: the control endpoint answers not only clients of this machine
+
+    Attributes:
+        connections: those that are open, by number, oldest first.
 
     Raises:
         OSError: the port is taken.
@@ -71,15 +58,16 @@ class StandIn:
         port: int = 0,
         behaviour: Behaviour | None = None,
         engine: EngineChoice = "auto",
+        *,
+        control_by_anyone: bool = False,
     ) -> None:
         self.host = host
         self.port = port
-        self.engine: EngineChoice = engine
-        self.stats = Stats()
-        self.behaviour = behaviour or Behaviour()
+        self.connections: dict[int, Connection] = {}
+        self._conduct = Conduct(behaviour or Behaviour(), engine)
+        self._control = Control(self._conduct, self.connections, self._become, anyone=control_by_anyone)
         self._server: Server | None = None
-        self._connections: set[ServerConnection] = set()
-        self._sockets: set[_Socket] = set()
+        self._wires: set[Wire] = set()
         self._stopping = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -91,14 +79,28 @@ class StandIn:
         )
 
     @property
+    def stats(self) -> Stats:
+        """What it has seen and done."""
+        return self._conduct.stats
+
+    @property
     def behaviour(self) -> Behaviour:
         """How it behaves; setting it also starts the count of `faulty_requests` anew."""
-        return self._behaviour
+        return self._conduct.behaviour
 
     @behaviour.setter
     def behaviour(self, behaviour: Behaviour) -> None:
-        self._behaviour = behaviour
-        self._faults_left = behaviour.faulty_requests
+        self._become(behaviour)
+
+    def _become(self, behaviour: Behaviour) -> None:
+        self._conduct.behaviour = behaviour
+        if behaviour.draining:
+            self.roll()
+
+    @property
+    def slots(self) -> Slots:
+        """The streams of speech that are open, and were at most."""
+        return self._conduct.slots
 
     @property
     def url(self) -> str:
@@ -106,9 +108,37 @@ class StandIn:
         return f"http://{self.host}:{self.port}"
 
     @property
+    def control_url(self) -> str:
+        """Where it is told to behave otherwise; see `control`."""
+        return f"{self.url}{PREFIX}"
+
+    @property
     def gradium_url(self) -> str:
         """The address of Gradium's socket."""
-        return f"ws://{self.host}:{self.port}{gradium.PATH}"
+        return self._socket_url(gradium.PATH)
+
+    @property
+    def kugelaudio_url(self) -> str:
+        """The address of KugelAudio's socket for one turn after another."""
+        return self._socket_url(kugelaudio.STREAM_PATH)
+
+    @property
+    def kugelaudio_multi_url(self) -> str:
+        """The address of KugelAudio's socket for several contexts."""
+        return self._socket_url(kugelaudio.MULTI_PATH)
+
+    @property
+    def fishaudio_url(self) -> str:
+        """The address of Fish Audio's socket that tells when each word is heard."""
+        return self._socket_url(fishaudio.WITH_TIMESTAMP)
+
+    @property
+    def fishaudio_live_url(self) -> str:
+        """The address of Fish Audio's socket that tells no times."""
+        return self._socket_url(fishaudio.LIVE)
+
+    def _socket_url(self, path: str) -> str:
+        return f"ws://{self.host}:{self.port}{path}"
 
     async def __aenter__(self) -> Self:
         self._server = await websocket_serve(
@@ -117,9 +147,10 @@ class StandIn:
             self.port,
             compression=None,
             process_request=self._process_request,
+            process_response=_process_response,
             open_timeout=_HANDSHAKE_TIMEOUT_S,
             close_timeout=_GOODBYE_TIMEOUT_S,
-            create_connection=self._connection_type(),
+            create_connection=self._wire_type(),
             ping_interval=None,  # no vendor's page promises pings; a client that is busy is not to be dropped for it
         )
         self.port = next(iter(self._server.sockets)).getsockname()[1]
@@ -132,6 +163,9 @@ class StandIn:
         """Listen no more, say goodbye (1001) for a second, cut whoever has not answered."""
         assert self._server is not None
         self._stopping.set()
+        for wire in self._wires:
+            if wire.silent:  # it says no goodbye either
+                wire.transport.abort()
         self._server.close()
         try:
             async with asyncio.timeout(_STOP_TIMEOUT_S):
@@ -143,51 +177,66 @@ class StandIn:
 
     async def drop_connections(self) -> None:
         """Cut every open connection without a goodbye; returns when all are gone."""
-        sockets = list(self._sockets)
-        for connection in list(self._connections):
-            connection.transport.abort()
-        for socket in sockets:
-            await socket.gone.wait()
+        connections = list(self.connections.values())
+        for wire in list(self._wires):
+            wire.transport.abort()
+        for connection in connections:
+            await connection.gone.wait()
 
-    def meets_fault(self) -> bool:
-        """Say whether the next request is one that the behaviour's faults are meant for, and count it."""
-        if self.behaviour.drop_after_frames is None and self.behaviour.error is None:
-            return False
-        if self._faults_left is None:
-            return True
-        self._faults_left -= 1
-        return self._faults_left >= 0
+    def roll(self) -> None:
+        """Do what a rolling deploy does: close idle connections with 1012 at once, busy ones after their requests."""
+        for connection in list(self.connections.values()):
+            connection.do("roll")
 
-    def _connection_type(self) -> type[ServerConnection]:
+    def _wire_type(self) -> type[ServerConnection]:
         """A connection that is known from its first byte on: the server itself lists it only after the upgrade."""
-        connections = self._connections
+        wires = self._wires
 
-        class Connection(ServerConnection):
+        class Listed(Wire):
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
                 super().connection_made(transport)
-                connections.add(self)
+                wires.add(self)
 
             def connection_lost(self, exc: Exception | None) -> None:
-                connections.discard(self)
+                wires.discard(self)
                 super().connection_lost(exc)
 
-        return Connection
+        return Listed
 
-    async def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
-        if urlsplit(request.path).path not in VENDORS:
-            return connection.respond(http.HTTPStatus.NOT_FOUND, "No vendor is stood in for at this path.\n")
-        if self.behaviour.handshake_delay_s:
+    async def _process_request(self, wire: ServerConnection, request: Request) -> Response | None:
+        assert isinstance(wire, Wire)
+        told = self._control.answer(request.path, wire.peer)
+        if told is not None:
+            return _response(Refuse(told.status, told.body, {"Content-Type": "application/json"}))
+        url = urlsplit(request.path)
+        rules = RULES.get(url.path)
+        if rules is None:
+            return wire.respond(http.HTTPStatus.NOT_FOUND, "No vendor is stood in for at this path.\n")
+        behaviour = self.behaviour
+        if behaviour.handshake_delay_s:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), self.behaviour.handshake_delay_s)
+                await asyncio.wait_for(self._stopping.wait(), behaviour.handshake_delay_s)
+        headers = {name.lower(): value for name, value in request.headers.raw_items()}
+        query = dict(parse_qsl(url.query))
+        wire.vendor = rules.make(behaviour)
+        refusal = _overloaded(behaviour) or wire.vendor.upgrading(headers, query)
+        if refusal is not None:
+            self.stats.refused()
+            return _response(refusal)
+        wire.account = Account(rules.vendor, _api_key(headers, query))
+        wire.draining = behaviour.draining
         return None
 
-    async def _handle(self, connection: ServerConnection) -> None:
-        socket = _Socket(self, connection)
-        self._sockets.add(socket)
+    async def _handle(self, wire: ServerConnection) -> None:
+        assert isinstance(wire, Wire)
+        assert wire.request is not None
+        log = self.stats.connected(urlsplit(wire.request.path).path, wire.account.vendor)
+        connection = Connection(wire, wire.vendor, wire.account, self._conduct, log, wire.draining)
+        self.connections[log.number] = connection
         try:
-            await socket.run()
+            await connection.run()
         finally:
-            self._sockets.discard(socket)
+            del self.connections[log.number]
 
 
 async def serve(
@@ -209,156 +258,28 @@ async def serve(
         await asyncio.Event().wait()
 
 
-@dataclass(slots=True)
-class _Spoken:
-    """A request that is being spoken."""
-
-    log: RequestLog
-    speaker: Speaker | None = None
-    task: "asyncio.Task[None] | None" = None
+def _process_response(wire: ServerConnection, request: Request, response: Response) -> None:
+    if response.status_code == http.HTTPStatus.SWITCHING_PROTOCOLS:
+        assert isinstance(wire, Wire)
+        if isinstance(wire.vendor, Greeting):
+            response.headers.update(wire.vendor.handshake_headers)
 
 
-@dataclass(eq=False, slots=True)
-class _Socket:
-    """One connection: carries out what its vendor's rules order."""
+def _overloaded(behaviour: Behaviour) -> Refuse | None:
+    if behaviour.upgrade_status is None:
+        return None
+    status = http.HTTPStatus(behaviour.upgrade_status)
+    body = orjson.dumps({"message": status.phrase, "status": status.value})
+    return Refuse(status.value, body, {"Content-Type": "application/json", "Retry-After": "1"})
 
-    standin: StandIn
-    connection: ServerConnection
-    behaviour: Behaviour = field(init=False)
-    vendor: Vendor = field(init=False)
-    log: ConnectionLog = field(init=False)
-    requests: dict[Key, _Spoken] = field(default_factory=dict)
-    tasks: set["asyncio.Task[None]"] = field(default_factory=set)
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def run(self) -> None:
-        """Serve the connection to its end."""
-        request = self.connection.request
-        assert request is not None
-        url = urlsplit(request.path)
-        self.behaviour = self.standin.behaviour
-        self.vendor = VENDORS[url.path](self.behaviour)
-        self.log = self.standin.stats.connected(url.path)
-        headers = {name.lower(): value for name, value in request.headers.raw_items()}
-        try:
-            await self.obey(self.vendor.connected(headers, dict(parse_qsl(url.query))))
-            async for message in self.connection:
-                await self.obey(self.vendor.received(message))
-        except ConnectionClosed:
-            pass  # how it ended is in the log
-        finally:
-            await self._end()
+def _response(refusal: Refuse) -> Response:
+    status = http.HTTPStatus(refusal.status)
+    headers = Headers({"Content-Length": str(len(refusal.body)), "Connection": "close"} | dict(refusal.headers))
+    return Response(status.value, status.phrase, headers, refusal.body)
 
-    async def obey(self, orders: Iterable[Order]) -> None:
-        """Carry out orders, in their order.
 
-        Raises:
-            ConnectionClosed: the client is gone.
-        """
-        for order in orders:
-            match order:
-                case Send(message):
-                    await self.connection.send(message, text=True)
-                case Close(code, reason):
-                    await self.connection.close(code, reason)
-                case Begin():
-                    await self._begin(order)
-                case Note(key, text, flushes):
-                    self._note(key, text, flushes)
-                case Abandon(key):
-                    self._abandon(key)
-                case Speak(key) | Flush(key) | Finish(key):
-                    await self._pass_on(key, order)
-
-    async def _begin(self, begin: Begin) -> None:
-        stats, behaviour = self.standin.stats, self.standin.behaviour
-        log = stats.begun(self.log, begin.request_id, begin.setup)
-        spoken = self.requests[begin.key] = _Spoken(log)
-        logger.debug("→ %s voice %s", begin.request_id, begin.voice)
-        faulty = self.standin.meets_fault()
-        if faulty and behaviour.error is not None and behaviour.error_after_frames == 0:
-            await self.obey(self.vendor.failed(begin.key, behaviour.error.code, behaviour.error.message))
-            return
-        try:
-            voice = await voices.open_voice(begin.voice, self.standin.engine, behaviour.marker_pace)
-        except voices.UnknownVoiceError:
-            await self.obey(self.vendor.unknown_voice(begin.key, begin.voice))
-            return
-        except voices.VoiceUnavailableError as error:
-            logger.warning("! %s %s", begin.request_id, error)
-            await self.obey(self.vendor.failed(begin.key, _VOICE_FAILED, str(error)))
-            return
-        await self.obey(self.vendor.accepted(begin.key))
-
-        async def send_frame(frame: Frame) -> None:
-            for message in self.vendor.frame(begin.key, frame):
-                await self.connection.send(message, text=True)
-            log.sent(len(frame.words), len(frame.samples))
-            stats.changed()
-
-        spoken.speaker = Speaker(voice, begin.format.rate, behaviour, send_frame, faulty=faulty)
-        spoken.task = asyncio.create_task(self._speak(begin.key, spoken.speaker, log))
-        self.tasks.add(spoken.task)
-        spoken.task.add_done_callback(self.tasks.discard)
-
-    async def _speak(self, key: Key, speaker: Speaker, log: RequestLog) -> None:
-        try:
-            await speaker.run()
-            del self.requests[key]
-            self.standin.stats.ended(log, "completed")
-            logger.debug("← %s %d frames", log.request_id, log.frames_sent)
-            await self.obey(self.vendor.finished(key))
-        except FaultError as fault:
-            if fault.error is not None:
-                await self.obey(self.vendor.failed(key, fault.error.code, fault.error.message))
-            else:
-                # Not abort: what was sent before is to arrive, and then nothing.
-                self.connection.transport.close()
-        except ConnectionClosed:
-            pass
-        except Exception as error:  # a voice that breaks down must not leave its client waiting
-            logger.exception("! %s", log.request_id)
-            with contextlib.suppress(ConnectionClosed):
-                await self.obey(self.vendor.failed(key, _VOICE_FAILED, f"the voice failed: {error}"))
-
-    async def _pass_on(self, key: Key, order: Speak | Flush | Finish) -> None:
-        spoken = self.requests.get(key)
-        if spoken is None or spoken.speaker is None:
-            return  # it has failed meanwhile
-        match order:
-            case Speak(_, items):
-                spoken.speaker.say(items)
-                await spoken.speaker.room()
-            case Flush():
-                spoken.speaker.flush()
-            case Finish():
-                spoken.log.end_of_stream_s = time.monotonic()
-                spoken.speaker.finish()
-        self.standin.stats.changed()
-
-    def _note(self, key: Key, text: str, flushes: int) -> None:
-        spoken = self.requests.get(key)
-        if spoken is not None:
-            spoken.log.texts.append((time.monotonic(), text))
-            spoken.log.flushes += flushes
-            self.standin.stats.changed()
-
-    def _abandon(self, key: Key) -> None:
-        spoken = self.requests.pop(key, None)
-        if spoken is None:
-            return
-        self.standin.stats.ended(spoken.log, "failed")
-        logger.debug("! %s", spoken.log.request_id)
-        # A request that abandons itself is on its way out, and still has the error to send.
-        if spoken.task is not None and spoken.task is not asyncio.current_task():
-            spoken.task.cancel()
-
-    async def _end(self) -> None:
-        for spoken in self.requests.values():
-            self.standin.stats.ended(spoken.log, "aborted")
-        for task in list(self.tasks):
-            task.cancel()
-        if self.tasks:
-            await asyncio.wait(list(self.tasks))
-        self.standin.stats.disconnected(self.log, self.connection.close_code or _ABNORMAL)
-        self.gone.set()
+def _api_key(headers: Mapping[str, str], query: Mapping[str, str]) -> str:
+    """The key, in whichever of the vendors' ways it came."""
+    bearer = headers.get("authorization", "").removeprefix("Bearer ")
+    return headers.get("x-api-key") or query.get("api_key") or bearer

@@ -5,12 +5,15 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from enum import Enum
+from dataclasses import dataclass
 from itertools import islice
+from typing import Final, TypeAlias
 
-from saystream.compose.standin.behaviour import Behaviour, VendorError
+from saystream.compose.standin.behaviour import Behaviour, Fault, Kind
+from saystream.compose.standin.encoding import AudioFormat
 from saystream.compose.standin.frames import Frame, Framer, frame_samples
-from saystream.compose.standin.orders import Pause
+from saystream.compose.standin.orders import Pause, Sound
+from saystream.compose.standin.packer import Packer
 from saystream.compose.standin.sound import Clip, Voice, silence
 
 MOST_WAITING_ITEMS = 20_000
@@ -18,20 +21,30 @@ MOST_WAITING_ITEMS = 20_000
 
 MOST_WORDS_AT_ONCE = 64
 
-_FRAMES_BETWEEN_YIELDS = 4  # as fast as possible, others still get their turn
+_SOUNDS_BETWEEN_YIELDS = 4  # as fast as possible, others still get their turn
+
+_BREAKS_OFF: Final = frozenset({Kind.CLOSE, Kind.CUT, Kind.RESET, Kind.SILENCE, Kind.STALL, Kind.ERROR})
+"""The faults with which the speaking ends."""
 
 
-class _Mark(Enum):
-    FLUSH = "hold nothing back"
-    FINISH = "no more comes"
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """A place in the text before which nothing is held back; ``label`` is told when it is reached."""
+
+    label: str | None = None
+
+
+_FINISH = _Mark()
+
+_Item: TypeAlias = str | Pause | _Mark
 
 
 class FaultError(Exception):
-    """The behaviour wants this request to fail here: with an error, or (`error` is None) with a cut connection."""
+    """The request meets a fault that breaks it off here."""
 
-    def __init__(self, error: VendorError | None) -> None:
-        super().__init__(error)
-        self.error = error
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault)
+        self.fault = fault
 
 
 class Clock:
@@ -56,62 +69,76 @@ class Speaker:
     """One request being spoken.
 
     Args:
-        rate: samples a second
-        send_frame: sends the messages of a frame
-        faulty: this request meets the behaviour's faults
+        audio_format: of what is sent
+        frame_ms: audio in one frame
+        send: sends one audio message; the flag asks for it to be damaged
+        reached: is told the label of a mark, and how many samples have been sent before it
+        fault: what this request meets
     """
 
     def __init__(
         self,
         voice: Voice,
-        rate: int,
+        audio_format: AudioFormat,
+        frame_ms: int,
         behaviour: Behaviour,
-        send_frame: Callable[[Frame], Awaitable[None]],
-        *,
-        faulty: bool,
+        send: Callable[[Sound, bool], Awaitable[None]],
+        reached: Callable[[str, int], Awaitable[None]],
+        fault: Fault | None = None,
     ) -> None:
         self.voice = voice
-        self.rate = rate
+        self.rate = audio_format.rate
         self.behaviour = behaviour
-        self.send_frame = send_frame
-        self.faulty = faulty
+        self.send = send
+        self.reached = reached
+        self.fault = fault
         self.frames_sent = 0
-        self.framer = Framer(frame_samples(rate))
+        self.samples_sent = 0
+        self.framer = Framer(frame_samples(self.rate, frame_ms))
+        self.packer = Packer(audio_format, behaviour.drip_bytes)
         self.clock = Clock(behaviour.speed)
-        self._items: deque[str | Pause | _Mark] = deque()
+        self._items: deque[_Item] = deque()
         self._more = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._sounds_sent = 0
         self._ended = False
 
     def say(self, items: Iterable[str | Pause]) -> None:
         self._put(items)
 
     def flush(self) -> None:
-        self._put((_Mark.FLUSH,))
+        self._put((_Mark(""),))
+
+    def mark(self, label: str) -> None:
+        self._put((_Mark(label),))
 
     def finish(self) -> None:
-        self._put((_Mark.FINISH,))
+        self._put((_FINISH,))
+
+    def stop(self) -> None:
+        """Speak nothing more; for what is called from `reached`, others cancel `run`."""
+        self._ended = True
 
     async def room(self) -> None:
         """Wait until more text may be said; ends when enough is spoken, or the speaking ends."""
         await self._room.wait()
 
-    async def run(self) -> None:
-        """Speak until `finish` has been reached.
+    async def run(self) -> bool:
+        """Speak until `finish` has been reached; return False if `stop` came before.
 
         Raises:
-            FaultError: the behaviour asks for it.
+            FaultError: the request is to break off.
         """
         try:
-            await self._run()
+            return await self._run()
         finally:
             self._ended = True  # nobody is to wait for room that no one makes any more
             self._room.set()
 
-    async def _run(self) -> None:
+    async def _run(self) -> bool:
         delayed = False
-        while True:
+        while not self._ended:
             taken = self._take()
             if taken is None:
                 self._more.clear()
@@ -123,12 +150,15 @@ class Speaker:
                 self.clock.idle_until(time.monotonic() + self._first_delay_s())
             if isinstance(taken, _Mark):
                 await self._send(self.framer.flush())
-                if taken is _Mark.FINISH:
-                    return
+                if taken is _FINISH:
+                    return True
+                if taken.label:
+                    await self.reached(taken.label, self.samples_sent)
             else:
                 await self._send(self.framer.add(await self._sound(taken)))
+        return False
 
-    def _put(self, items: Iterable[str | Pause | _Mark]) -> None:
+    def _put(self, items: Iterable[_Item]) -> None:
         self._items.extend(items)
         self._more.set()
         if len(self._items) > MOST_WAITING_ITEMS and not self._ended:
@@ -169,21 +199,40 @@ class Speaker:
 
     async def _send(self, frames: Iterable[Frame]) -> None:
         for frame in frames:
-            self._check_fault()
-            wait_s = self.clock.next(len(frame.samples) / self.rate) - time.monotonic()
-            if wait_s > 0:
-                await asyncio.sleep(wait_s)
-            elif self.frames_sent % _FRAMES_BETWEEN_YIELDS == 0:
-                await asyncio.sleep(0)
-            await self.send_frame(frame)
+            kind = self._met()
+            if kind in (Kind.NO_AUDIO, Kind.NO_TAIL):
+                continue
+            for sound in self.packer.pack(frame):
+                await self._due(sound)
+                await self.send(sound, kind is Kind.MALFORMED and self.frames_sent == self._fault_frame)
+            self.samples_sent += len(frame.samples)
             self.frames_sent += len(frame.samples) > 0
-        self._check_fault()
+        self._met()
 
-    def _check_fault(self) -> None:
-        if not self.faulty:
-            return
-        behaviour = self.behaviour
-        if behaviour.drop_after_frames is not None and self.frames_sent >= behaviour.drop_after_frames:
-            raise FaultError(None)
-        if behaviour.error is not None and self.frames_sent >= behaviour.error_after_frames:
-            raise FaultError(behaviour.error)
+    async def _due(self, sound: Sound) -> None:
+        """Wait until it is time to send it."""
+        wait_s = self.clock.next((sound.last_sample - sound.first_sample) / self.rate) - time.monotonic()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+        elif self._sounds_sent % _SOUNDS_BETWEEN_YIELDS == 0:
+            await asyncio.sleep(0)
+        self._sounds_sent += 1
+
+    @property
+    def _fault_frame(self) -> int:
+        """How many frames are sent before the fault."""
+        if self.fault is None or self.fault.kind is Kind.NO_AUDIO:
+            return 0
+        return self.fault.after_frames
+
+    def _met(self) -> Kind | None:
+        """The fault that holds from here on.
+
+        Raises:
+            FaultError: it breaks the request off.
+        """
+        if self.fault is None or self.frames_sent < self._fault_frame:
+            return None
+        if self.fault.kind in _BREAKS_OFF:
+            raise FaultError(self.fault)
+        return self.fault.kind

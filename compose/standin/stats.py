@@ -20,6 +20,7 @@ class ConnectionLog:
     number: int
     """Counts from 1."""
     path: str
+    vendor: str
     opened_s: float
     closed_s: float | None = None
     close_code: int | None = None
@@ -36,6 +37,8 @@ class RequestLog:
 
     connection: int
     """Number of its connection."""
+    path: str
+    vendor: str
     request_id: str
     setup: Mapping[str, Any]
     """The client's message as it came."""
@@ -55,13 +58,13 @@ class RequestLog:
     outcome: Outcome = "active"
     ended_s: float | None = None
 
-    def sent(self, words: int, samples: int) -> None:
-        """Record one frame."""
+    def sent(self, words: int, samples: int, *, audio: bool) -> None:
+        """Record one message's worth; `audio` says whether it had any bytes of audio."""
         self.words += words
-        if samples:
+        self.samples_sent += samples
+        if audio:
             self.frames.append(time.monotonic())
             self.frames_sent += 1
-            self.samples_sent += samples
 
     @property
     def heard(self) -> list[str]:
@@ -75,6 +78,7 @@ class Stats:
 
     connections_opened: int = 0
     connections_open: int = 0
+    upgrades_refused: int = 0
     requests_started: int = 0
     requests_completed: int = 0
     requests_failed: int = 0
@@ -104,10 +108,15 @@ class Stats:
             if not waiting.done():
                 waiting.set_result(None)
 
-    def connected(self, path: str) -> ConnectionLog:
+    def refused(self) -> None:
+        """Record an upgrade that was answered with an HTTP status."""
+        self.upgrades_refused += 1
+        self.changed()
+
+    def connected(self, path: str, vendor: str) -> ConnectionLog:
         self.connections_opened += 1
         self.connections_open += 1
-        log = ConnectionLog(self.connections_opened, path, time.monotonic())
+        log = ConnectionLog(self.connections_opened, path, vendor, time.monotonic())
         self.connections.append(log)
         self.changed()
         return log
@@ -120,7 +129,7 @@ class Stats:
     def begun(self, connection: ConnectionLog, request_id: str, setup: Mapping[str, Any]) -> RequestLog:
         self.requests_started += 1
         connection.requests += 1
-        log = RequestLog(connection.number, request_id, setup, time.monotonic())
+        log = RequestLog(connection.number, connection.path, connection.vendor, request_id, setup, time.monotonic())
         self.requests.append(log)
         self.changed()
         return log

@@ -12,6 +12,7 @@ EngineChoice: TypeAlias = Literal["auto", "marker", "espeak"]
 
 DEFAULT_LANGUAGE = "en"
 
+_WELL_FORMED = re.compile(r"[\w .:+/-]{1,200}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z]{2,})*")
 
 
@@ -29,6 +30,7 @@ async def open_voice(voice_id: str, engine: EngineChoice = "auto", marker_pace: 
     | voice id                         | voice                                     |
     | -------------------------------- | ----------------------------------------- |
     | begins with `unknown`            | refused, as the vendor refuses it         |
+    | no vendor's id could look so     | likewise                                  |
     | `marker`, begins with `marker-`  | the marker voice                          |
     | `espeak-<language>`, `<language>`| espeak in it; the first refused if absent |
     | anything else                    | espeak in English                         |
@@ -37,7 +39,7 @@ async def open_voice(voice_id: str, engine: EngineChoice = "auto", marker_pace: 
         UnknownVoiceError: there is no such voice.
         VoiceUnavailableError: espeak is not installed, or does not start.
     """
-    if voice_id.startswith("unknown"):
+    if voice_id.startswith("unknown") or not _WELL_FORMED.fullmatch(voice_id):
         raise UnknownVoiceError(voice_id)
     if engine == "marker" or (engine == "auto" and (voice_id == "marker" or voice_id.startswith("marker-"))):
         return Marker(marker_pace)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.compose.cli_process import House, house
 
-COMMANDS = ("demo", "up", "worker", "say", "listen", "interrupt", "inspect", "standin", "version")
+COMMANDS = ("demo", "up", "worker", "say", "listen", "interrupt", "inspect", "pool", "standin", "version")
 HEAVY = ("redis", "websockets", "numpy", "pydantic", "orjson", "asyncio", "rich.live")
 NOWHERE = "redis://user:secret@localhost:1"
 
@@ -53,6 +53,7 @@ def test_help_imports_nothing_heavy() -> None:
         (["say", "--redis", NOWHERE, "hi"], 1, "Redis at redis://localhost:1 cannot be used"),
         (["listen", "--redis", NOWHERE, "s"], 1, "Redis at redis://localhost:1 cannot be used"),
         (["interrupt", "--redis", NOWHERE, "s"], 1, "Redis at redis://localhost:1 cannot be used"),
+        (["pool", "--redis", NOWHERE], 1, "Redis at redis://localhost:1 cannot be used"),
         (["inspect", "--redis", NOWHERE, "t"], 1, "Redis at redis://localhost:1 cannot be used"),
         (["say", "--redis", "http://user:secret@host", "hi"], 2, "is not a Redis URL"),
         (["up", "--redis", NOWHERE], 1, "Redis at redis://localhost:1 cannot be used"),

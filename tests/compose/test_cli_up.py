@@ -86,7 +86,7 @@ def write_voice(path: Path, name: str) -> None:
         [providers.gradium]
         url = "ws://127.0.0.1:1/"
         api_key = "none"
-        warm = 0
+        min = 0
         [voices.{name}]
         provider = "gradium"
         voice_id = "marker"

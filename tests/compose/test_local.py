@@ -26,9 +26,7 @@ async def test_a_turn_is_spoken_with_nothing_but_local(tmp_path: Path) -> None:
 
 async def test_what_is_configured_wins_over_the_stand_in(redis_url: str) -> None:
     mine = VoiceSettings(provider="mine", voice_id="x")
-    account = ProviderSettings.model_validate(
-        {"vendor": "gradium", "api_key": "none", "url": "ws://[::1]:1", "warm": 0}
-    )
+    account = ProviderSettings.model_validate({"vendor": "gradium", "api_key": "none", "url": "ws://[::1]:1", "min": 0})
     settings = Settings(providers={"mine": account}, voices={"default": mine})
     async with Local(redis_url, settings=settings) as local:
         assert local.redis is None

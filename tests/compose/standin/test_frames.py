@@ -14,8 +14,8 @@ def clip(samples: int, *words: SpokenWord) -> Clip:
 
 
 @pytest.mark.parametrize(("rate", "samples"), [(8_000, 640), (22_050, 1_764), (24_000, 1_920), (48_000, 3_840)])
-def test_a_frame_is_80_ms(rate: int, samples: int) -> None:
-    assert frame_samples(rate) == samples
+def test_a_frame_of_80_ms_has_whole_samples(rate: int, samples: int) -> None:
+    assert frame_samples(rate, 80) == samples
 
 
 @given(st.lists(st.integers(0, 50)), st.integers(1, 20))

@@ -3,14 +3,25 @@
 import binascii
 from typing import Any
 
-import numpy as np
 import orjson
 import pytest
 
 from saystream.compose.standin.encoding import AudioFormat
-from saystream.compose.standin.frames import Frame
 from saystream.compose.standin.gradium import FORMATS, LONGEST_WORD, MOST_WAITING_WORDS, Gradium
-from saystream.compose.standin.orders import Abandon, Begin, Close, Finish, Flush, Note, Order, Pause, Send, Speak
+from saystream.compose.standin.orders import (
+    Abandon,
+    Begin,
+    Close,
+    Finish,
+    Flush,
+    Note,
+    Order,
+    Pause,
+    Send,
+    Sound,
+    Speak,
+    Wake,
+)
 from saystream.compose.standin.sound import SpokenWord
 
 KEY = "key"
@@ -21,7 +32,8 @@ class Socket:
 
     def __init__(self, word_lag: int = 2) -> None:
         self.rules = Gradium(frozenset({KEY}), word_lag, new_id=lambda: "req_1")
-        assert self.rules.connected({"x-api-key": KEY}, {}) == []
+        assert self.rules.upgrading({"x-api-key": KEY}, {}) is None
+        assert self.rules.connected() == []
 
     def receive(self, kind: str, **fields: Any) -> list[Order]:
         return self.rules.received(orjson.dumps({"type": kind, **fields}).decode())
@@ -60,13 +72,19 @@ def refused(orders: list[Order], code: int) -> None:
 # Opening
 
 
-@pytest.mark.parametrize("headers", [{}, {"x-api-key": "other"}, {"authorization": f"Bearer {KEY}"}])
-def test_a_missing_or_wrong_key_is_1008(headers: dict[str, str]) -> None:
-    refused(Gradium(frozenset({KEY})).connected(headers, {}), 1008)
-
-
-def test_a_one_time_token_is_refused() -> None:
-    refused(Gradium(frozenset({KEY})).connected({"x-api-key": KEY}, {"token": "t"}), 1008)
+@pytest.mark.parametrize(
+    ("headers", "query"),
+    [
+        ({}, {}),
+        ({"x-api-key": "other"}, {}),
+        ({"authorization": f"Bearer {KEY}"}, {}),
+        ({"x-api-key": KEY}, {"token": "one-time"}),
+    ],
+)
+def test_a_key_that_is_not_right_is_let_in_and_told_1008(headers: dict[str, str], query: dict[str, str]) -> None:
+    rules = Gradium(frozenset({KEY}))
+    assert rules.upgrading(headers, query) is None
+    refused(rules.connected(), 1008)
 
 
 @pytest.mark.parametrize("kind", ["text", "end_of_stream", "anything"])
@@ -268,30 +286,38 @@ def test_more_text_than_can_be_kept_is_1008() -> None:
 # Answers
 
 
-def test_a_frame_is_its_words_and_its_audio() -> None:
+def test_a_sound_is_its_words_and_its_audio() -> None:
     socket = Socket()
     key = socket.begin(client_req_id="ä").key
-    samples = np.arange(640, dtype=np.int16)
-    text, audio = map(orjson.loads, socket.rules.frame(key, Frame(8_000, samples, (SpokenWord('"a"', 8_010, 9_000),))))
+    sound = Sound(b"0123", 8_000, 8_640, (SpokenWord('"a"', 8_010, 9_000),))
+    text, audio = map(orjson.loads, socket.rules.sound(key, sound))
     end = {"stream_id": 0, "client_req_id": "ä"}
     assert text == {"type": "text", "text": '"a"', "start_s": 1.00125, "stop_s": 1.125, **end}
-    assert binascii.a2b_base64(audio.pop("audio")) == samples.tobytes()
+    assert binascii.a2b_base64(audio.pop("audio")) == b"0123"
     assert audio == {"type": "audio", "start_s": 1.0, "stop_s": 1.08, **end}
 
 
-def test_a_frame_without_sound_is_only_its_words() -> None:
+def test_words_without_sound_are_told_alone() -> None:
     socket = Socket()
-    frame = Frame(0, np.zeros(0, dtype=np.int16), (SpokenWord("…", 0, 0),))
-    assert [orjson.loads(message)["type"] for message in socket.rules.frame(socket.begin().key, frame)] == ["text"]
+    sound = Sound(b"", 0, 0, (SpokenWord("…", 0, 0),))
+    assert [orjson.loads(message)["type"] for message in socket.rules.sound(socket.begin().key, sound)] == ["text"]
 
 
-def test_the_header_of_a_wav_is_sent_once() -> None:
-    socket = Socket()
-    key = socket.begin(output_format="wav").key
-    frames = [socket.rules.frame(key, Frame(at, np.ones(3, dtype=np.int16), ()))[0] for at in (0, 3)]
-    first, second = (binascii.a2b_base64(orjson.loads(frame)["audio"]) for frame in frames)
-    assert first[:4] == b"RIFF"
-    assert (len(first), len(second)) == (44 + 6, 6)
+def test_one_stream_too_many_and_a_broken_voice_are_told_with_the_codes_for_them() -> None:
+    for refusal, code in ((Gradium.over_limit, 1008), (lambda rules, key: rules.broken(key, "why"), 1011)):
+        socket = Socket()
+        refused(refusal(socket.rules, socket.begin().key), code)
+
+
+def test_a_socket_without_a_request_is_closed_with_1008_when_its_time_is_over() -> None:
+    rules = Gradium(frozenset({KEY}), idle_s=60.0)
+    rules.upgrading({"x-api-key": KEY}, {})
+    assert rules.connected() == [Wake("idle", 60.0)]
+    busy, begin = rules.received('{"type":"setup","close_ws_on_eos":false}')
+    assert busy == Wake("idle", None)
+    assert isinstance(begin, Begin)
+    assert rules.finished(begin.key)[-1] == Wake("idle", 60.0)
+    refused(rules.woke("idle"), 1008)
 
 
 # Ends

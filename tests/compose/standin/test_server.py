@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
-from saystream.compose.standin import Behaviour, StandIn, VendorError, serve
+from saystream.compose.standin import Behaviour, Fault, Kind, StandIn, serve
 
 OpenClient: TypeAlias = Callable[..., AbstractAsyncContextManager[Any]]
 
@@ -135,7 +135,7 @@ async def test_the_first_audio_comes_after_its_delay(standin: StandIn, open_clie
 
 
 async def test_a_connection_is_dropped_after_so_many_frames(standin: StandIn, open_client: OpenClient) -> None:
-    standin.behaviour = Behaviour(drop_after_frames=3)
+    standin.behaviour = Behaviour(fault=Fault(Kind.CUT, 3))
     async with open_client(standin) as client:
         await client.setup()
         await client.text("one two three four five six <flush>")
@@ -149,7 +149,7 @@ async def test_a_connection_is_dropped_after_so_many_frames(standin: StandIn, op
 
 
 async def test_only_so_many_requests_meet_a_fault(standin: StandIn, open_client: OpenClient) -> None:
-    standin.behaviour = Behaviour(drop_after_frames=0, faulty_requests=1)
+    standin.behaviour = Behaviour(fault=Fault(Kind.CUT), faulty_requests=1)
     for _ in range(3):
         async with open_client(standin) as client:
             await client.setup()
@@ -180,12 +180,12 @@ async def test_all_connections_can_be_cut_at_once(standin: StandIn, open_client:
 async def test_an_error_in_the_place_of_ready_closes_the_socket_with_its_code(
     standin: StandIn, open_client: OpenClient
 ) -> None:
-    standin.behaviour = Behaviour(error=VendorError(1008, "concurrency limit reached"))
+    standin.behaviour = Behaviour(fault=Fault(Kind.ERROR, code=1008, message="no credits"))
     async with open_client(standin) as client:
         await client.setup()
         with pytest.raises(ConnectionClosedError) as closed:
             await client.until_closed()
-    assert client.messages == [{"type": "error", "message": "concurrency limit reached", "code": 1008}]
+    assert client.messages == [{"type": "error", "message": "no credits", "code": 1008}]
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1008
     assert standin.stats.requests_failed == 1
@@ -195,7 +195,7 @@ async def test_an_error_of_one_request_leaves_the_others_alone(standin: StandIn,
     async with open_client(standin) as client:
         await client.setup(client_req_id="good", close_ws_on_eos=False)
         await client.until("ready")
-        standin.behaviour = Behaviour(error=VendorError(1011, "worker failure"), error_after_frames=2)
+        standin.behaviour = Behaviour(fault=Fault(Kind.ERROR, 2, 1011, "worker failure"))
         await client.setup(client_req_id="bad", close_ws_on_eos=False)
         await client.text("this one breaks off <flush>", client_req_id="bad")
         error = await client.until("error")
