@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from re import Pattern
 from typing import Any, NamedTuple
 
 from saystream.common.audio import AudioFormat
@@ -55,8 +56,36 @@ class WordTimes:
 
 
 @dataclass(frozen=True, slots=True)
+class ChunkStarted:
+    """The vendor has begun to speak a piece of the text that it formed itself: audio is due."""
+
+    stream: StreamKey
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSpoken:
+    """All audio of such a piece has come; in seconds from the stream's first sample.
+
+    Serves where there are no words; ``text`` is empty where words are reported, or are still to come.
+    """
+
+    stream: StreamKey
+    text: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """All audio of the stream has come. A stream without this has failed, however it ended."""
+
+    stream: StreamKey
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The vendor has done with a stream that was cancelled: its place on the connection is free again."""
 
     stream: StreamKey
 
@@ -71,12 +100,12 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """Something that an operator may want to know."""
+    """Something that an operator may want to know: a warning, what a turn has cost. Holds no text of users."""
 
     text: str
 
 
-VendorEvent = Started | AudioData | WordTimes | Finished | Failed | Warned
+VendorEvent = Started | AudioData | WordTimes | ChunkStarted | ChunkSpoken | Finished | Released | Failed | Warned
 
 
 # What a vendor can do.
@@ -86,7 +115,8 @@ class Cancel(StrEnum):
     """How a stream is cancelled."""
 
     CLOSE = "close"  # by closing the connection
-    ABANDON = "abandon"  # the rest of it is dropped as it comes; the connection stays
+    ABANDON = "abandon"  # what comes of it is dropped until the vendor is done with it; the connection stays
+    ACKNOWLEDGED = "acknowledged"  # the vendor stops and says so at once; the connection stays
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +128,32 @@ class Capabilities:
         streams: streams of speech on one connection at once.
         turns: streams on one connection, one after the other; 0 means any number.
         cancel: how a stream is cancelled.
+        word_times: whether the vendor reports when it speaks each word.
+        sample_rates: what can be asked for; other rates are converted.
+        holds_chars: how much text the vendor may keep to itself until more comes, or a flush; None: all of it.
+        text_gap_s: a stream that gets no text for so long has to be finished, or the vendor cuts it in two.
+        keep_alive_s: how often a stream that gets no text needs a sign of life.
+        settle_s: a connection may be closed by the vendor so long after a stream has ended, and is not given to
+            another before.
+        unspoken: what of the text is never spoken as words: tags and cues.
     """
 
     phrases: PhraseRule | None
     streams: int
     turns: int
     cancel: Cancel
+    word_times: bool
+    sample_rates: frozenset[int]
+    holds_chars: int | None = None
+    text_gap_s: float | None = None
+    keep_alive_s: float | None = None
+    settle_s: float = 0.0
+    unspoken: Pattern[str] | None = None
+
+    def nearest_rate(self, wanted: int) -> int:
+        """Return the sample rate to ask for: the wanted one, else the lowest above it, else the highest."""
+        above = [rate for rate in self.sample_rates if rate >= wanted]
+        return min(above) if above else max(self.sample_rates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +176,15 @@ class Handshake:
 
 
 class Protocol(ABC):
-    """One connection's rules. Each verb returns the frames to send; `receive` returns what a frame means."""
+    """One connection's rules. Each verb returns the frames to send; `receive` returns what a frame means.
+
+    What a verb alone has brought about, with nothing to wait for from the vendor, `pending` returns: it is to be asked
+    after each verb. Text may come in any pieces; an empty or blank one is harmless.
+    """
+
+    def prepare(self, spec: StreamSpec) -> list[Frame]:
+        """Say what a warm connection can say before its first turn, which will probably be like ``spec``."""
+        return []
 
     @abstractmethod
     def open(self, spec: StreamSpec) -> tuple[StreamKey, list[Frame]]:
@@ -144,9 +202,18 @@ class Protocol(ABC):
     def finish(self, stream: StreamKey, text: str) -> list[Frame]:
         """Give a stream its last text, which may be empty: the one flush at the end, and whatever ends the stream."""
 
+    def keep_alive(self, stream: StreamKey) -> list[Frame]:
+        """Keep a stream open that waits for text."""
+        return []
+
     @abstractmethod
     def cancel(self, stream: StreamKey) -> list[Frame]:
-        """Abandon a stream, where the connection can stay; nothing more of it is reported."""
+        """Abandon a stream, where the connection can stay; of it nothing more is reported but `Released`."""
+
+    def pending(self) -> list[VendorEvent]:
+        """Return what has happened since the last call without a frame of the vendor: a stream that had nothing open
+        there when it was finished or cancelled has ended at once."""
+        return []
 
     @abstractmethod
     def receive(self, frame: Frame) -> list[VendorEvent]:
@@ -170,9 +237,13 @@ class Provider(ABC):
     def __init__(self, name: str, settings: ProviderSettings) -> None:
         self.name, self.settings = name, settings
 
+    def binding(self, spec: StreamSpec) -> str:
+        """Return what of a stream is bound to its connection, such as the model: others need another connection."""
+        return ""
+
     @abstractmethod
-    def handshake(self) -> Handshake:
-        """Say where and how to connect."""
+    def handshake(self, binding: str) -> Handshake:
+        """Say where and how to connect for streams of a binding."""
 
     @abstractmethod
     def refused(self, status: int, body: str) -> VendorError:

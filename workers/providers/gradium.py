@@ -4,16 +4,17 @@ Facts: docs.gradium.ai (TTS WebSocket reference; guides on the WebSocket's lifec
 source of the official SDK ``gradium`` 0.6.4.
 """
 
-import binascii
-import os
+import re
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
 import orjson
-import pybase64
 
-from saystream.common.errors import Action, InvalidSettings, Scope, VendorError
+from saystream.common.errors import Action, Scope, VendorError
 from saystream.common.settings import ProviderSettings, VoiceSettings
+from saystream.workers.providers import fields, reading
+from saystream.workers.providers.account import Account, address
 from saystream.workers.providers.base import (
     AudioData,
     Cancel,
@@ -24,6 +25,7 @@ from saystream.workers.providers.base import (
     Handshake,
     Protocol,
     Provider,
+    Released,
     Started,
     StreamKey,
     StreamSpec,
@@ -33,11 +35,21 @@ from saystream.workers.providers.base import (
 )
 from saystream.workers.text.phrases import PhraseRule
 
-PUBLIC_URL = "wss://api.gradium.ai/api/speech/tts"
+PUBLIC_URL = "wss://api.gradium.ai"
+PATH = "/api/speech/tts"
 KEY_VARIABLE = "GRADIUM_API_KEY"
 #: Output formats ``pcm_<rate>`` (API reference, limits page); audio is 16-bit mono.
 SAMPLE_RATES = frozenset({8_000, 16_000, 22_050, 24_000, 44_100, 48_000})
-_KNOWN_SETTINGS = frozenset({"temp", "cfg_coef", "padding_bonus", "rewrite_rules", "pronunciation_id"})
+#: Only ``<flush>`` and ``<break>`` are the vendor's; what it makes of others is no word of the text either.
+_TAG = re.compile(r"</?[A-Za-z][^<>]{0,126}>")
+#: The ranges are those that the vendor's validator accepts, a little wider than the documented ones.
+_VOICE_SETTINGS: fields.Rules = {
+    "temp": fields.number(0.0, 1.5),
+    "cfg_coef": fields.number(1.0, 10.0),
+    "padding_bonus": fields.number(-5.0, 5.0),
+    "rewrite_rules": fields.text,
+    "pronunciation_id": fields.text,
+}
 
 
 class Mode(StrEnum):
@@ -48,73 +60,70 @@ class Mode(StrEnum):
     MULTIPLEXED = "multiplexed"  # several at once, told apart by client_req_id
 
 
+_OPTIONS: fields.Rules = {
+    "mode": fields.one_of(*Mode),
+    "streams": fields.whole(1),
+    "retry_for_s": fields.number(0.0, 600.0),
+    "holds_chars": fields.whole(0),
+}
+
+
 class Gradium(Provider):
     """An account with Gradium.
 
     Options: ``mode`` (``sequential``), ``streams`` (turns at once on a multiplexed connection, 8: the vendor names no
-    limit), ``retry_for_s`` (how long the vendor may look for a free worker before it refuses).
+    limit), ``retry_for_s`` (how long the vendor may look for a free worker before it refuses), ``holds_chars`` (text
+    that it may stay behind, 60: it says "a few words").
     """
 
     vendor = "gradium"
 
     def __init__(self, name: str, settings: ProviderSettings) -> None:
         super().__init__(name, settings)
-        options = dict(settings.options)
-        try:
-            self.mode = Mode(options.pop("mode", Mode.SEQUENTIAL))
-            streams = int(options.pop("streams", 8)) if self.mode is Mode.MULTIPLEXED else 1
-            self.retry_for_s: float | None = options.pop("retry_for_s", None)
-        except ValueError as error:
-            raise InvalidSettings(f"providers.{name}.options: {error}") from error
-        if options:
-            raise InvalidSettings(f"providers.{name}.options: Gradium has no option {', '.join(sorted(options))}")
-        key = settings.api_key.get_secret_value() if settings.api_key else os.environ.get(KEY_VARIABLE, "")
-        if not key:
-            raise InvalidSettings(f"providers.{name}: no API key: set providers.{name}.api_key or {KEY_VARIABLE}")
-        self._key = key
+        options = fields.read_options(f"providers.{name}.options", "Gradium", settings.options, _OPTIONS)
+        self.mode = Mode(options.get("mode", Mode.SEQUENTIAL))
+        self._retry_for_s: float | None = options.get("retry_for_s")
+        self._account = Account(self.vendor, name, settings, KEY_VARIABLE)
+        multiplexed = self.mode is Mode.MULTIPLEXED
         self.capabilities = Capabilities(
             phrases=PhraseRule(),
-            streams=streams,
+            streams=options.get("streams", 8) if multiplexed else 1,
             turns=1 if self.mode is Mode.SINGLE else 0,
-            cancel=Cancel.ABANDON if self.mode is Mode.MULTIPLEXED else Cancel.CLOSE,
+            cancel=Cancel.ABANDON if multiplexed else Cancel.CLOSE,
+            word_times=True,
+            sample_rates=SAMPLE_RATES,
+            holds_chars=options.get("holds_chars", 60),
+            unspoken=_TAG,
         )
 
-    def handshake(self) -> Handshake:
-        return Handshake(self.settings.url or PUBLIC_URL, {"x-api-key": self._key, "x-api-source": "saystream"})
+    def handshake(self, binding: str) -> Handshake:
+        headers = {"x-api-key": self._account.key, "x-api-source": "saystream"}
+        return Handshake(address(self.settings.url, PUBLIC_URL, PATH), headers)
 
     def protocol(self) -> "GradiumProtocol":
-        return GradiumProtocol(self.mode, self.retry_for_s, secret=self._key)
+        return GradiumProtocol(self._account, self.mode, self._retry_for_s)
 
     def refused(self, status: int, body: str) -> VendorError:
         # The socket's own authentication comes after the upgrade (errors page); a status is some proxy's.
-        fatal = status in (401, 402, 403)
-        return _error(
-            f"HTTP {status} {body[:200]}".replace(self._key, "…"),
-            status,
-            Scope.ACCOUNT if fatal else Scope.SOCKET,
-            Action.FIX_CONFIGURATION if fatal else Action.RETRY_LATER,
-        )
+        return self._account.refused(status, body)
 
     def check(self, name: str, voice: VoiceSettings) -> None:
-        if voice.sample_rate not in SAMPLE_RATES:
-            rates = ", ".join(str(rate) for rate in sorted(SAMPLE_RATES))
-            raise InvalidSettings(f"voices.{name}.sample_rate: Gradium offers {rates} Hz")
-        if unknown := set(voice.settings) - _KNOWN_SETTINGS:
-            raise InvalidSettings(f"voices.{name}.settings: Gradium does not know {', '.join(sorted(unknown))}")
+        fields.read_fields(f"voices.{name}.settings", "Gradium", voice.settings, _VOICE_SETTINGS)
 
 
 class GradiumProtocol(Protocol):
     """One connection to Gradium."""
 
-    def __init__(self, mode: Mode, retry_for_s: float | None = None, *, secret: str = "") -> None:
-        self._mode, self._retry_for_s, self._secret = mode, retry_for_s, secret
+    def __init__(self, account: Account, mode: Mode, retry_for_s: float | None = None) -> None:
+        self._account, self._mode, self._retry_for_s = account, mode, retry_for_s
         self._opened = 0
-        self._open: set[StreamKey] = set()
+        self._open: dict[StreamKey, bool] = {}  # and whether its text has ended
+        self._abandoned: set[StreamKey] = set()
 
     def open(self, spec: StreamSpec) -> tuple[StreamKey, list[Frame]]:
         self._opened += 1
         stream = f"s{self._opened}"
-        self._open.add(stream)
+        self._open[stream] = False
         settings = dict(spec.settings)
         pronunciation = settings.pop("pronunciation_id", None)
         setup: dict[str, Any] = {
@@ -133,62 +142,79 @@ class GradiumProtocol(Protocol):
         return stream, [self._frame(stream, setup)]
 
     def text(self, stream: StreamKey, text: str) -> list[Frame]:
+        if stream not in self._open or not text.strip():
+            return []
         return [self._frame(stream, {"type": "text", "text": text})]
 
     def flush(self, stream: StreamKey, text: str) -> list[Frame]:
         return self.text(stream, f"{text} <flush>".lstrip())
 
     def finish(self, stream: StreamKey, text: str) -> list[Frame]:
+        if stream not in self._open:
+            return []
+        self._open[stream] = True
         return [*self.flush(stream, text), self._frame(stream, {"type": "end_of_stream"})]
 
     def cancel(self, stream: StreamKey) -> list[Frame]:
         # There is no cancel: the request goes on, and its frames are dropped from now on (guide "multiplexing").
-        self._open.discard(stream)
-        return [self._frame(stream, {"type": "end_of_stream"})]
+        if stream not in self._open:
+            return []
+        self._abandoned.add(stream)
+        finished = self._open.pop(stream)
+        return [] if finished else [self._frame(stream, {"type": "end_of_stream"})]
 
     def receive(self, frame: Frame) -> list[VendorEvent]:
         try:
-            message = orjson.loads(frame)
-            return self._read(message)
-        except (orjson.JSONDecodeError, binascii.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-            text = f"a frame that is not of the protocol: {type(error).__name__}"
-            return [Failed(None, _error(text, None, Scope.SOCKET, Action.RECONNECT))]
+            return self._read(reading.mapping(orjson.loads(frame)))
+        except reading.MALFORMED as error:
+            return [Failed(None, self._account.malformed(error))]
 
     def closed(self, code: int | None, reason: str) -> VendorError:
         if code is None:
-            return _error("the connection broke", None, Scope.SOCKET, Action.RECONNECT)
+            return self._account.broken()
         return self._classify(code, reason or "the vendor closed the connection", Scope.SOCKET)
 
-    def _read(self, message: dict[str, Any]) -> list[VendorEvent]:
-        kind = message.get("type")
-        stream = self._stream_of(message)
+    def _read(self, message: Mapping[str, Any]) -> list[VendorEvent]:
+        kind, name = message.get("type"), message.get("client_req_id")
+        if isinstance(name, str) and name in self._abandoned:
+            return self._read_abandoned(kind, name)
+        stream = self._stream_of(name)
         if kind == "error":
-            scope = Scope.STREAM if message.get("client_req_id") else Scope.SOCKET
+            # With an id it ends that request only; without, the socket is closed next.
+            scope = Scope.STREAM if name else Scope.SOCKET
             error = self._classify(message.get("code"), str(message.get("message", "")), scope)
             if scope is Scope.SOCKET:
                 return [Failed(None, error)]
-            if stream is None:
-                return []
-            self._open.discard(stream)
-            return [Failed(stream, error)]
-        if stream is None:  # abandoned, or a frame about nothing that is open
+            return [] if stream is None else self._ended(stream, Failed(stream, error))
+        if stream is None:  # a frame about nothing that is open
             return []
         if kind == "audio":
-            return [AudioData(stream, pybase64.b64decode(message["audio"], validate=True))]
+            return [AudioData(stream, reading.audio(message["audio"]))]
         if kind == "text":
-            start = float(message["start_s"])
-            return [WordTimes(stream, (WordTime(str(message["text"]), start, float(message.get("stop_s") or start)),))]
+            start_s = reading.seconds(message["start_s"])
+            stop_s = message.get("stop_s")
+            end_s = start_s if stop_s is None else reading.seconds(stop_s)
+            return [WordTimes(stream, (WordTime(str(message["text"]), start_s, end_s),))]
         if kind == "ready":
-            return [Started(stream, int(message["sample_rate"]))]
+            return [Started(stream, reading.rate(message["sample_rate"]))]
         if kind == "end_of_stream":
-            self._open.discard(stream)
-            return [Finished(stream)]
+            finished = self._open[stream]
+            return self._ended(stream, Finished(stream) if finished else Failed(stream, self._account.unasked()))
         return []  # need_more_text, flushed, and what is yet to come: ignored, as the SDK does
 
-    def _stream_of(self, message: dict[str, Any]) -> StreamKey | None:
+    def _read_abandoned(self, kind: object, stream: StreamKey) -> list[VendorEvent]:
+        if kind not in ("end_of_stream", "error"):
+            return []
+        self._abandoned.discard(stream)
+        return [Released(stream)]
+
+    def _ended(self, stream: StreamKey, event: VendorEvent) -> list[VendorEvent]:
+        del self._open[stream]
+        return [event]
+
+    def _stream_of(self, name: object) -> StreamKey | None:
         if self._mode is Mode.MULTIPLEXED:
-            stream = message.get("client_req_id")
-            return stream if stream in self._open else None
+            return name if isinstance(name, str) and name in self._open else None
         return next(iter(self._open), None)
 
     def _frame(self, stream: StreamKey, message: dict[str, Any]) -> str:
@@ -196,24 +222,19 @@ class GradiumProtocol(Protocol):
             message["client_req_id"] = stream
         return orjson.dumps(message).decode()
 
-    def _classify(self, code: int | None, text: str, scope: Scope) -> VendorError:
-        if self._secret:
-            text = text.replace(self._secret, "…")
-        said = text.lower()
+    def _classify(self, code: object, text: str, scope: Scope) -> VendorError:
+        said, make = text.lower(), self._account.error
         if code in (1002, 1003):  # input before setup, unknown model, an id that is still active
-            return _error(text, code, scope, Action.GIVE_UP)
+            return make(text, code, scope, Action.GIVE_UP)
         if code == 1011:  # a worker failed or none was free; an unknown voice says "Embeddings not found"
             unknown = "not found" in said
-            return _error(text, code, scope, Action.FIX_CONFIGURATION if unknown else Action.RECONNECT)
-        if code == 1008:  # ambiguous: only the words tell (errors page)
+            return make(text, code, scope, Action.FIX_CONFIGURATION if unknown else Action.RECONNECT)
+        if code == 1008 and not any(word in said for word in ("idle", "inactiv", "duration", "time")):
+            # Ambiguous: only the words tell (errors page). An idle or long-lived socket is only to be replaced.
             if any(word in said for word in ("concurren", "too many", "limit reached", "capacity")):
-                return _error(text, code, Scope.ACCOUNT, Action.RETRY_LATER)
+                return make(text, code, Scope.ACCOUNT, Action.RETRY_LATER)
             if any(word in said for word in ("key", "auth", "credit", "subscription", "revoked", "region")):
-                return _error(text, code, Scope.ACCOUNT, Action.FIX_CONFIGURATION)
+                return make(text, code, Scope.ACCOUNT, Action.FIX_CONFIGURATION)
             if any(word in said for word in ("format", "setup", "pronunciation")):
-                return _error(text, code, scope, Action.FIX_CONFIGURATION)
-        return _error(text, code, scope, Action.RECONNECT)
-
-
-def _error(text: str, code: int | None, scope: Scope, action: Action) -> VendorError:
-    return VendorError("gradium", text, code=code, scope=scope, action=action)
+                return make(text, code, scope, Action.FIX_CONFIGURATION)
+        return make(text, code, scope, Action.RECONNECT)

@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from saystream.common.errors import InvalidSettings
 from saystream.common.settings import Settings
 from saystream.workers.providers.base import Provider
+from saystream.workers.providers.fishaudio import FishAudio
 from saystream.workers.providers.gradium import Gradium
+from saystream.workers.providers.kugelaudio import KugelAudio
 
-VENDORS: Mapping[str, type[Provider]] = {Gradium.vendor: Gradium}
+#: By the name that the settings use. A new vendor gets its row here.
+VENDORS: Mapping[str, type[Provider]] = {vendor.vendor: vendor for vendor in (Gradium, KugelAudio, FishAudio)}
 
 
 def build(settings: Settings) -> dict[str, Provider]:

@@ -1,0 +1,144 @@
+"""What KugelAudio has spoken of one stream: chunks of its own forming, all on the stream's one clock."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from saystream.common.errors import Action, Scope
+from saystream.workers.providers import reading
+from saystream.workers.providers.account import Account
+from saystream.workers.providers.base import (
+    AudioData,
+    ChunkSpoken,
+    ChunkStarted,
+    Started,
+    StreamKey,
+    VendorEvent,
+    Warned,
+    WordTime,
+    WordTimes,
+)
+
+ENCODING = "pcm_s16le"
+_SAMPLE_BYTES = 2
+
+
+@dataclass(slots=True)
+class _Chunk:
+    text: str = ""
+    first_byte: int | None = None  # in the stream's audio; None before the chunk is heard
+    last_byte: int = 0
+    has_words: bool = False
+    early: list[WordTime] = field(default_factory=list)  # words that came before the audio
+
+
+class Spoken:
+    """One stream's audio so far, and where in it each chunk stands.
+
+    Word times count from the start of their chunk, come after its audio and perhaps after the next chunk's has begun:
+    so each chunk keeps the place of its first byte.
+
+    Args:
+        stream: whose.
+        sample_rate: as it was asked for.
+        reports_words: whether the vendor was asked for word times.
+        account: that errors are told of.
+    """
+
+    def __init__(self, stream: StreamKey, sample_rate: int, reports_words: bool, account: Account) -> None:
+        self._stream, self._rate, self._reports_words, self._account = stream, sample_rate, reports_words, account
+        self._started = False
+        self._bytes = 0
+        self._chunks: dict[Any, _Chunk] = {}
+        self.texts: list[str] = []  # of all chunks
+
+    def read(self, message: Mapping[str, Any]) -> list[VendorEvent]:
+        """Read a frame about a chunk; anything else means nothing here.
+
+        Raises:
+            VendorError: audio that cannot be used.
+            Exception: one of `reading.MALFORMED`.
+        """
+        chunk = self._chunks.setdefault(message.get("chunk_id"), _Chunk())
+        events: list[VendorEvent] = []
+        if message.get("generation_started"):
+            chunk.text = str(message.get("text") or "")
+            self.texts.append(chunk.text)
+            events.append(ChunkStarted(self._stream, chunk.text))
+        if message.get("audio"):
+            events += self._audio(chunk, message)
+        if stamps := message.get("word_timestamps"):
+            events += self._words(chunk, [_word(stamp) for stamp in stamps])
+        if message.get("chunk_complete"):
+            # Where words are on their way the text must not count as spoken before it is known which of it is.
+            events.append(self._spoken(chunk, "" if self._reports_words else chunk.text))
+        return events
+
+    def session_ended(self) -> list[VendorEvent]:
+        """The vendor has spoken all chunks that there are; the next ones are numbered anew."""
+        wordless = [
+            chunk
+            for chunk in self._chunks.values()
+            if self._reports_words and chunk.first_byte is not None and not chunk.has_words
+        ]
+        self._chunks = {}
+        return [self._spoken(chunk, chunk.text) for chunk in wordless]
+
+    def _audio(self, chunk: _Chunk, message: Mapping[str, Any]) -> list[VendorEvent]:
+        events: list[VendorEvent] = []
+        encoding = message.get("enc") or ENCODING
+        rate = reading.rate(message.get("sr") or self._rate)
+        if encoding != ENCODING:
+            raise self._account.error(
+                f"answers in {encoding} where {ENCODING} is due", None, Scope.STREAM, Action.FIX_CONFIGURATION
+            )
+        if not self._started:
+            self._started, self._rate = True, rate
+            events.append(Started(self._stream, rate))
+        elif rate != self._rate:
+            raise ValueError("another sample rate")
+        data = reading.audio(message["audio"])
+        if chunk.first_byte is None:
+            chunk.first_byte = self._bytes
+            if chunk.early:
+                events.append(self._placed(chunk.first_byte, chunk.early))
+        self._bytes += len(data)
+        chunk.last_byte = self._bytes
+        events.append(AudioData(self._stream, data))
+        return events
+
+    def _words(self, chunk: _Chunk, words: list[WordTime]) -> list[VendorEvent]:
+        chunk.has_words = True
+        if chunk.first_byte is None:
+            chunk.early += words
+            return []
+        return [self._placed(chunk.first_byte, words)]
+
+    def _placed(self, first_byte: int, words: list[WordTime]) -> WordTimes:
+        base_s = self._seconds(first_byte)
+        return WordTimes(self._stream, tuple(WordTime(text, base_s + at, base_s + to) for text, at, to in words))
+
+    def _spoken(self, chunk: _Chunk, text: str) -> ChunkSpoken:
+        if chunk.first_byte is None:  # nothing was heard of it
+            return ChunkSpoken(self._stream, "", self._seconds(self._bytes), self._seconds(self._bytes))
+        return ChunkSpoken(self._stream, text, self._seconds(chunk.first_byte), self._seconds(chunk.last_byte))
+
+    def _seconds(self, audio_bytes: int) -> float:
+        return audio_bytes / _SAMPLE_BYTES / self._rate
+
+
+def usage(message: Mapping[str, Any]) -> list[VendorEvent]:
+    """Return what the vendor bills, if a frame says so."""
+    told = message.get("usage")
+    if not isinstance(told, dict):
+        return []
+    seconds, chars, cents = (reading.figure(told.get(name)) for name in ("audio_seconds", "characters", "cost_cents"))
+    cost = "unknown" if cents is None else f"{cents:g} cents"
+    return [Warned(f"billed: {seconds or 0:g} s of audio, {chars or 0:g} characters, cost {cost}")]
+
+
+def _word(stamp: Any) -> WordTime:
+    stamp = reading.mapping(stamp)
+    return WordTime(
+        str(stamp["word"]), reading.seconds(stamp["start_ms"]) / 1000, reading.seconds(stamp["end_ms"]) / 1000
+    )
