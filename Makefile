@@ -12,7 +12,7 @@ DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
 REDIS5 := build/redis5/.installed
 
-.PHONY: help install demo up test test-latest test-redis5 lint types format bench clean
+.PHONY: help install demo up test test-latest test-redis5 test-live lint types format bench clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,10 +28,13 @@ up: $(DEMO) ## Run everything on this machine: Redis, a worker, the stand-in ven
 test: test-latest test-redis5 ## Run all tests, then the core's again on redis-py 5
 
 test-latest: $(DEV)
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto
 
 test-redis5: $(DEV) $(REDIS5) ## Run the core's tests on redis-py 5
-	PYTHONPATH=build/redis5 $(PY) -m pytest $(CORE_TESTS)
+	PYTHONPATH=build/redis5 $(PY) -m pytest -n auto $(CORE_TESTS) --ignore tests/workers/providers
+
+test-live: $(DEV) ## Speak a turn at each real vendor whose API key is set
+	$(PY) tests/live/run.py
 
 lint: $(DEV) ## Check style and format
 	$(VENV)/bin/ruff check

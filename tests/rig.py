@@ -5,21 +5,22 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from saystream.common.events import Audio, Begin, End, Splice
 from saystream.common.settings import Settings, load
-from saystream.compose.standin import TEST_KEY, Behaviour, StandIn
+from saystream.compose.standin import Behaviour, StandIn
 from saystream.compose.standin.marker import Decoded, decode
 from saystream.consumer import BEGINNING, Event, Gap, listen
 from saystream.producer import Speaker
 from saystream.workers.worker import Worker
-from tests.timing import MS
+from tests.timing import MS, eventually
+from tests.vendors import GRADIUM, Row
 
 #: Short, so that a take-over does not make the tests long.
 LEASE_S = 400 * MS
@@ -68,6 +69,7 @@ class Rig:
     url: str
     standin: StandIn
     settings: Settings
+    providers: dict[str, Any]
     workers: list[Worker]
     stops: list[asyncio.Event]
     runs: list[asyncio.Task[None]]
@@ -92,7 +94,7 @@ class Rig:
         """Run a worker as a process of its own, by the command that operators use; killed in the end."""
         environment = os.environ | {
             "SAYSTREAM_REDIS_URL": self.url,
-            "SAYSTREAM_PROVIDERS": json.dumps({"gradium": {"url": self.standin.gradium_url, "api_key": TEST_KEY}}),
+            "SAYSTREAM_PROVIDERS": json.dumps(self.providers),
             "SAYSTREAM_VOICES": json.dumps({name: voice.model_dump() for name, voice in self.settings.voices.items()}),
             "SAYSTREAM_WORKER": self.settings.worker.model_dump_json(),
         }
@@ -112,6 +114,27 @@ class Rig:
     async def speaker(self) -> AsyncIterator[Speaker]:
         async with Speaker.connect(self.url, settings=self.settings) as speaker:
             yield speaker
+
+    async def stop(self) -> None:
+        """Let the workers drain, and wait until they have."""
+        for stop in self.stops:
+            stop.set()
+        for run in self.runs:
+            with suppress(asyncio.CancelledError):
+                await run
+
+    async def until_heard(self, session: str, word: str) -> None:
+        """Wait until the session's audio has had a word."""
+        heard = Heard()
+        async for event in self.listening(session):
+            heard.events.append(event)
+            if isinstance(event, Audio) and word in [spoken.text for spoken in heard.decoded(event.turn).words]:
+                return
+
+    async def until_breaker(self, provider: str, state: str) -> None:
+        """Wait until the breaker of the first worker's account is in a state."""
+        reports = self.workers[0].reports
+        await eventually(lambda: any((r.provider, r.breaker) == (provider, state) for r in reports()))
 
     async def say(self, session: str, turn: str, text: str | Iterable[str], **request: Any) -> None:
         """Open a turn, send its text in pieces of four characters (or as given), end it."""
@@ -139,27 +162,41 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(url: str, workers: int = 1, behaviour: Behaviour | None = None, **settings: Any) -> AsyncIterator[Rig]:
-    """Put a stand-in vendor and workers together over the Redis at ``url``; all of it is gone afterwards."""
+async def rig(
+    url: str,
+    workers: int = 1,
+    behaviour: Behaviour | None = None,
+    *,
+    row: Row = GRADIUM,
+    account: Mapping[str, Any] | None = None,
+    voice: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> AsyncIterator[Rig]:
+    """Put a stand-in vendor and workers together over the Redis at ``url``; all of it is gone afterwards.
+
+    Args:
+        row: which vendor, and how.
+        account: settings of its account.
+        voice: settings of the voice, beside those of the row.
+    """
     async with AsyncExitStack() as stack:
+        behaviour = replace(behaviour or Behaviour(), **row.behaviour)
         standin = await stack.enter_async_context(StandIn(behaviour=behaviour, engine="marker"))
+        providers = {row.vendor: row.provider(standin, **(account or {}))}
+        spoken = {"provider": row.vendor, "voice_id": "marker", **row.voice, **(voice or {})}
         chosen = load(
             redis_url=url,
             **{
-                "providers": {"gradium": {"url": standin.gradium_url, "api_key": TEST_KEY}},
-                "voices": {name: {"provider": "gradium", "voice_id": "marker"} for name in ("default", "other")},
+                "providers": providers,
+                "voices": dict.fromkeys(("default", "other"), spoken),
                 "worker": {"lease_s": LEASE_S},
                 **settings,
             },
         )
-        built = Rig(url, standin, chosen, [], [], [], stack)
+        built = Rig(url, standin, chosen, dict(settings.get("providers", providers)), [], [], [], stack)
         try:
             for _ in range(workers):
                 await built.start_worker()
             yield built
         finally:
-            for stop in built.stops:
-                stop.set()
-            for run in built.runs:
-                with suppress(asyncio.CancelledError):
-                    await run
+            await built.stop()

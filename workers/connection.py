@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import logging
+import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
@@ -13,11 +15,13 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, W
 from saystream.common.errors import Action, Scope, VendorError
 from saystream.common.redis_client import without_password
 from saystream.workers.providers.base import (
+    AudioData,
     Cancel,
     Failed,
     Finished,
     Frame,
     Provider,
+    Released,
     StreamKey,
     StreamSpec,
     VendorEvent,
@@ -28,46 +32,81 @@ log = logging.getLogger(__name__)
 
 #: Vendor frames are small; a larger one is a fault, not audio.
 _MOST_FRAME_BYTES = 16 << 20
+#: What is sent at once where nothing waits to be sent: less than websockets' limit, even if each character is 4 bytes.
+_SMALL = 4096
 #: How long a polite close may take before the socket is cut.
 _CLOSE_S = 1.0
+#: A connection is to be replaced when this share of the time that it may get old or idle has passed; by chance, so that
+#: connections that were opened together do not go together.
+_RETIRE = (0.75, 0.9)
+
+
+class Witness(Protocol):
+    """Whoever is told how a stream goes: at most one of finished, failed and cancelled, and `gone` at last, once."""
+
+    def spoke(self) -> None:
+        """Its first audio has come."""
+
+    def finished(self) -> None:
+        """All its audio has come."""
+
+    def failed(self, error: VendorError, *, stalled: bool) -> None:
+        """The vendor broke it, or we found it ``stalled``."""
+
+    def cancelled(self) -> None:
+        """It is not wanted any more."""
+
+    def gone(self) -> None:
+        """The vendor holds no place for it any more."""
 
 
 class Stream:
     """One turn's use of a connection. Reading and writing are independent of each other.
 
-    What the vendor says waits here until it is read; how much that can be is bounded by the length of the turn.
+    What the vendor says waits here until it is read; how much that can be is bounded by the length of the turn. What
+    goes wrong is told by `events`, behind all that was said before; text for a stream that is over goes nowhere.
+
+    Attributes:
+        warm: a connection was ready when the stream was asked for.
+        over: it has finished or failed, or was cancelled.
     """
 
-    def __init__(self, connection: "Connection", key: StreamKey) -> None:
-        self._connection, self._key = connection, key
+    def __init__(self, connection: "Connection", key: StreamKey, witness: Witness) -> None:
+        self.key, self.witness = key, witness
+        self._connection = connection
         self._events: deque[VendorEvent] = deque()
         self._arrived = asyncio.Event()
-        self.over = False
+        self._spoke = False
+        self.warm = self.over = False
 
     async def text(self, text: str) -> None:
         """Send text: a phrase where the client forms them."""
-        await self._connection.send(self._connection.protocol.text(self._key, text))
+        if not self.over:
+            await self._connection.tell(self._connection.protocol.text(self.key, text))
 
     async def flush(self, text: str) -> None:
         """Send text, which may be empty, and have it spoken at once."""
-        await self._connection.send(self._connection.protocol.flush(self._key, text))
+        if not self.over:
+            await self._connection.tell(self._connection.protocol.flush(self.key, text))
 
     async def finish(self, text: str) -> None:
         """Send the last text, which may be empty, with the one flush at the end."""
-        await self._connection.send(self._connection.protocol.finish(self._key, text))
+        if not self.over:
+            await self._connection.tell(self._connection.protocol.finish(self.key, text))
 
-    async def events(self, timeout_s: float) -> list[VendorEvent]:
+    async def keep_alive(self) -> None:
+        """Keep the vendor from giving up a stream that waits for text."""
+        if not self.over:
+            await self._connection.tell(self._connection.protocol.keep_alive(self.key))
+
+    async def events(self, timeout_s: float | None = None) -> list[VendorEvent]:
         """Return what the vendor has said since the last call; nothing, if it says nothing for so many seconds.
 
         Raises:
             VendorError: the stream has failed, and all that was said before has been read.
         """
         if not self._arrived.is_set():
-            timer = asyncio.get_running_loop().call_later(timeout_s, self._arrived.set)
-            try:
-                await self._arrived.wait()
-            finally:
-                timer.cancel()
+            await self._wait(timeout_s)
         if not self._events:
             self._arrived.clear()
             return []
@@ -80,53 +119,103 @@ class Stream:
             self._arrived.clear()
         return events
 
+    async def _wait(self, timeout_s: float | None) -> None:
+        if timeout_s is None:
+            await self._arrived.wait()
+            return
+        timer = asyncio.get_running_loop().call_later(timeout_s, self._arrived.set)
+        try:
+            await self._arrived.wait()
+        finally:
+            timer.cancel()
+
     def cancel(self) -> None:
-        """Stop the stream if it is not over: abandon it, or close its connection where that is the vendor's way."""
+        """Stop the stream, if it is not over, in the vendor's way."""
         if not self.over:
             self.over = True
-            self._connection.abandon(self._key)
+            self.witness.cancelled()
+            self._connection.cancel(self)
 
-    def deliver(self, event: VendorEvent) -> None:
-        """Take an event from the connection's reader."""
-        if isinstance(event, Finished | Failed):
-            self.over = True
+    def fail(self, error: VendorError) -> None:
+        """Give the stream up, if it is not over, because we found it broken; `events` will raise the error.
+
+        Its connection is dropped; where others may be on that, it only gets no more streams.
+        """
+        if not self.over:
+            self.deliver(Failed(self.key, error), stalled=True)
+            self._connection.give_up(self)
+
+    # from the connection
+
+    def hear(self, audio: AudioData) -> None:
+        """Take audio."""
+        self._events.append(audio)
+        self._arrived.set()
+        if not self._spoke and audio.data:
+            self._spoke = True
+            self.witness.spoke()
+
+    def deliver(self, event: VendorEvent, *, stalled: bool = False) -> None:
+        """Take anything else."""
         self._events.append(event)
         self._arrived.set()
+        if isinstance(event, Finished):
+            self.over = True
+            self.witness.finished()
+        elif isinstance(event, Failed):
+            self.over = True
+            self.witness.failed(event.error, stalled=stalled)
 
 
 class Connection:
     """One WebSocket to a vendor. Its reader always runs, so that a socket that dies idle is noticed at once.
 
+    A stream that was cancelled where the connection can stay is *parting*: it holds its place until the vendor has done
+    with it.
+
     Args:
         provider: whose account.
+        binding: what of a stream is bound to it.
         socket: open.
-        changed: called when a stream has ended or the connection is lost.
+        changed: called when a place has become free or the connection is lost.
 
     Attributes:
         error: why the connection is lost; None while it is good.
-        opened_at, idle_since: on the monotonic clock, in seconds.
+        opened_at, idle_since, ready_at, retire_at, expire_at: on the monotonic clock, in seconds; see `Place`.
         turns: streams that were started on it.
+        active: streams that are on it now or have a place reserved.
+        proving: a stream has just finished, and the vendor has yet to show whether the connection stays.
     """
 
-    def __init__(self, provider: Provider, socket: ClientConnection, changed: Callable[["Connection"], None]) -> None:
-        self.provider, self.protocol = provider, provider.protocol()
+    def __init__(
+        self, provider: Provider, binding: str, socket: ClientConnection, changed: Callable[["Connection"], None]
+    ) -> None:
+        self.provider, self.protocol, self.binding = provider, provider.protocol(), binding
         self.error: VendorError | None = None
         self.opened_at = self.idle_since = time.monotonic()
-        self.turns = 0
+        self.ready_at = 0.0
+        self.turns = self.active = 0
+        self.proving = False
         self._socket, self._changed = socket, changed
+        self._abilities = provider.capabilities
         self._streams: dict[StreamKey, Stream] = {}
-        self._reserved = 0
-        self._parting: set[asyncio.Task[None]] = set()  # last words to the vendor about abandoned streams
+        self._parting: dict[StreamKey, Stream] = {}
+        self._leaving: list[Stream] = []  # the vendor knows that they are over when the socket is closed
+        self._timers: dict[StreamKey, asyncio.TimerHandle] = {}
+        self._tasks: set[asyncio.Task[None]] = set()  # last words to the vendor about cancelled streams
+        self._condemned = False  # takes no more streams
+        self._share = random.uniform(*_RETIRE)
+        self._age()
         self._reader = asyncio.create_task(self._read(), name=f"{provider.name} reader")
 
     @classmethod
-    async def open(cls, provider: Provider, changed: Callable[["Connection"], None]) -> "Connection":
+    async def open(cls, provider: Provider, binding: str, changed: Callable[["Connection"], None]) -> "Connection":
         """Connect.
 
         Raises:
             VendorError: the vendor refused or did not answer in time.
         """
-        settings, handshake = provider.settings, provider.handshake()
+        settings, handshake = provider.settings, provider.handshake(binding)
         try:
             socket = await connect(
                 handshake.url,
@@ -146,139 +235,249 @@ class Connection:
             wrong_url = isinstance(error, InvalidURI | ValueError)
             said = "it is not a WebSocket URL" if wrong_url else str(error) or type(error).__name__
             text = f"cannot connect to {without_password(handshake.url)}: {said}"
-            action = Action.FIX_CONFIGURATION if wrong_url else Action.RETRY_LATER
-            raise VendorError(provider.vendor, text, scope=Scope.SOCKET, action=action) from error
-        return cls(provider, socket, changed)
+            if wrong_url:
+                scope, action = Scope.ACCOUNT, Action.FIX_CONFIGURATION
+            else:
+                scope, action = Scope.SOCKET, Action.RETRY_LATER
+            raise VendorError(provider.vendor, text, scope=scope, action=action) from error
+        return cls(provider, binding, socket, changed)
+
+    async def prepare(self, spec: StreamSpec) -> None:
+        """Say what can be said before the first stream, which will probably be like ``spec``."""
+        await self.tell(self.protocol.prepare(spec))
 
     @property
-    def active(self) -> int:
-        """Streams that are on it now or have a place reserved."""
-        return len(self._streams) + self._reserved
+    def parting(self) -> int:
+        """Cancelled streams that the vendor has not done with."""
+        return len(self._parting)
+
+    @property
+    def spent(self) -> bool:
+        """It takes no more streams, ever."""
+        most = self._abilities.turns
+        return self._condemned or self.error is not None or bool(most and self.turns >= most)
 
     @property
     def free(self) -> int:
-        """Streams that could be started on it now."""
-        abilities = self.provider.capabilities
-        if self.error is not None or (abilities.turns and self.turns >= abilities.turns):
-            return 0
-        return abilities.streams - self.active
+        """Streams that could be started on it, if its time allows."""
+        return 0 if self.spent else self._abilities.streams - self.active - len(self._parting)
 
     def reserve(self) -> None:
         """Keep a place for a stream that `start` will start, unless `give_back` is called instead."""
-        self._reserved += 1
+        self.active += 1
 
     def give_back(self) -> None:
         """Give up a reserved place."""
-        self._reserved -= 1
+        self.active -= 1
         self._ended()
 
-    async def start(self, spec: StreamSpec) -> Stream:
-        """Start a stream of speech in the place that was reserved for it.
-
-        Raises:
-            VendorError: the connection has been lost.
-        """
-        self._reserved -= 1
-        if self.error is not None:
-            raise self.error
+    def start(self, spec: StreamSpec, witness: Witness) -> tuple[Stream, list[Frame]]:
+        """Start a stream of speech in the place that was reserved for it; what is returned with it is to be sent."""
         key, frames = self.protocol.open(spec)
-        stream = self._streams[key] = Stream(self, key)
+        stream = self._streams[key] = Stream(self, key, witness)
         self.turns += 1
-        try:
-            await self.send(frames)
-        except BaseException:
-            stream.cancel()
-            raise
-        return stream
+        self.proving = False
+        return stream, frames
 
-    async def send(self, frames: list[Frame]) -> None:
-        """Send frames.
+    async def tell(self, frames: Sequence[Frame]) -> None:
+        """Send frames; if that fails the connection is lost, and its streams know."""
+        with contextlib.suppress(VendorError):
+            await self.send(frames)
+
+    async def send(self, frames: Sequence[Frame]) -> None:
+        """Send the frames of a verb, and hear what it has brought about by itself.
 
         Raises:
             VendorError: the connection has been lost, or the vendor takes no more.
         """
+        await self._send(frames, self.protocol.pending())
+
+    async def _send(self, frames: Sequence[Frame], pending: Sequence[VendorEvent]) -> None:
+        await self._write(frames)
+        for event in pending:
+            self._hear(event)
+
+    async def _write(self, frames: Sequence[Frame]) -> None:
         try:
-            if not self._socket.transport.get_write_buffer_size():  # nothing waits: this will not either
+            small = sum(map(len, frames)) <= _SMALL
+            if small and not self._socket.transport.get_write_buffer_size():  # nothing waits: this will not either
                 for frame in frames:
                     await self._socket.send(frame)
                 return
-            async with asyncio.timeout(self.provider.settings.silence_s):
+            async with asyncio.timeout(self.provider.settings.first_audio_s):
                 for frame in frames:
                     await self._socket.send(frame)
         except ConnectionClosed:
             await asyncio.wait([self._reader], timeout=_CLOSE_S)  # it knows why
-            raise self.error or self.protocol.closed(None, "") from None
+            raise self._lose(self.protocol.closed(None, "")) from None
         except TimeoutError:
-            self._lose(self.protocol.closed(None, ""))
-            raise VendorError(
-                self.provider.vendor, "the vendor takes no more text", scope=Scope.SOCKET, action=Action.RECONNECT
-            ) from None
+            text = "the vendor takes no more text"
+            error = VendorError(self.provider.vendor, text, scope=Scope.SOCKET, action=Action.RECONNECT)
+            raise self._lose(error, cut=True) from None
 
-    def abandon(self, key: StreamKey) -> None:
+    def cancel(self, stream: Stream) -> None:
         """Cancel a stream in the vendor's way."""
-        if self._streams.pop(key, None) is None:
+        if self._streams.pop(stream.key, None) is None:
             return
-        if self.provider.capabilities.cancel is Cancel.CLOSE or self.error is not None:
+        self.active -= 1
+        if self._abilities.cancel is Cancel.CLOSE:
+            self._leaving.append(stream)
             self._lose(self.protocol.closed(None, "cancelled"))
         else:
-            task = asyncio.create_task(self._part(self.protocol.cancel(key)))
-            self._parting.add(task)
-            task.add_done_callback(self._parting.discard)
-        self._ended()
+            self._part(stream)
+            self._ended()
+
+    def give_up(self, stream: Stream) -> None:
+        """Drop a stream that does not go on, and the connection if nothing else can be on it."""
+        if self._streams.pop(stream.key, None) is None:
+            return
+        self.active -= 1
+        self._condemned = True  # more streams might meet the same fate
+        if self._abilities.cancel is Cancel.CLOSE or self._abilities.streams == 1:
+            self._leaving.append(stream)
+            self._lose(self.protocol.closed(None, "given up"), cut=True)
+        else:
+            self._part(stream)
+            self._ended()
 
     async def close(self) -> None:
         """Close the socket; returns when the reader has ended."""
-        if self.error is None:
-            self.error = self.protocol.closed(None, "closed by us")
-        with contextlib.suppress(Exception):
-            await self._socket.close()
-        self._reader.cancel()
-        await asyncio.wait([self._reader, *self._parting])
+        self._lose(self.protocol.closed(None, "closed by us"), notify=False)
+        try:
+            with contextlib.suppress(Exception):
+                await self._socket.close()
+        finally:
+            self._reader.cancel()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait([self._reader, *self._tasks])
+            self._release_all()
 
-    async def _part(self, frames: list[Frame]) -> None:
+    # streams that part
+
+    def _part(self, stream: Stream) -> None:
+        """Tell the vendor, and keep the place until it has done with the stream."""
+        key = stream.key
+        self._parting[key] = stream
+        if self._abilities.cancel is Cancel.ACKNOWLEDGED:
+            loop = asyncio.get_running_loop()
+            self._timers[key] = loop.call_later(self.provider.settings.cancel_s, self._unacknowledged)
+        frames = self.protocol.cancel(key)
+        last_words = self._say_last(frames, self.protocol.pending())
+        task = asyncio.create_task(last_words, name=f"{self.provider.name} cancel")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _say_last(self, frames: Sequence[Frame], pending: Sequence[VendorEvent]) -> None:
         with contextlib.suppress(VendorError):
-            await self.send(frames)
+            await self._send(frames, pending)
+
+    def _unacknowledged(self) -> None:
+        self._condemned = True  # whoever else is on it may stay to the end
+        if not self.active:
+            text = "the vendor did not acknowledge a cancelled stream"
+            error = VendorError(self.provider.vendor, text, scope=Scope.SOCKET, action=Action.RECONNECT)
+            self._lose(error, cut=True)
+
+    def _released(self, key: StreamKey) -> None:
+        stream = self._parting.pop(key, None)
+        if stream is None:
+            return
+        if timer := self._timers.pop(key, None):
+            timer.cancel()
+        stream.witness.gone()
+        self._ended()
+
+    def _release_all(self) -> None:
+        """The vendor knows that all streams on it are over."""
+        gone = [*self._leaving, *self._parting.values()]
+        self._leaving.clear()
+        self._parting.clear()
+        for stream in gone:
+            stream.witness.gone()
+
+    # what the vendor says
 
     async def _read(self) -> None:
-        receive = self.protocol.receive
+        receive, recv, streams = self.protocol.receive, self._socket.recv, self._streams
         try:
             while True:
-                for event in receive(await self._socket.recv()):
-                    self._deliver(event)
+                for event in receive(await recv()):
+                    if type(event) is AudioData:
+                        if (stream := streams.get(event.stream)) is not None:
+                            stream.hear(event)
+                    else:
+                        self._hear(event)
         except ConnectionClosed as closed:
             frame = closed.rcvd
-            self._lose(self.protocol.closed(frame.code if frame else None, frame.reason if frame else ""))
+            self._lose(self.protocol.closed(frame.code if frame else None, frame.reason if frame else ""), gone=True)
         except Exception:  # a fault of ours must not leave the streams waiting
             log.exception("! reading from %s failed", self.provider.name)
             self._lose(self.protocol.closed(None, ""))
 
-    def _deliver(self, event: VendorEvent) -> None:
+    def _hear(self, event: VendorEvent) -> None:
         if isinstance(event, Warned):
+            log.info("= %s: %s", self.provider.name, event.text)
             return
         if isinstance(event, Failed) and event.stream is None:
-            self._lose(event.error)
+            self._lose(event.error, gone=True)
             return
-        stream = self._streams.get(event.stream or "")
+        key = event.stream or ""
+        over = isinstance(event, Finished | Failed)
+        stream = self._streams.get(key)
         if stream is None:
+            if over or isinstance(event, Released):
+                self._released(key)
             return
+        if not over:
+            stream.deliver(event)
+            return
+        del self._streams[key]
+        self.active -= 1
+        if isinstance(event, Finished) and self._abilities.settle_s:
+            self.proving, self.ready_at = True, time.monotonic() + self._abilities.settle_s
         stream.deliver(event)
-        if stream.over:
-            del self._streams[event.stream or ""]
-            self._ended()
+        stream.witness.gone()
+        self._ended()
 
-    def _lose(self, error: VendorError) -> None:
-        """The connection is of no more use: every stream on it fails."""
-        if self.error is None:
-            self.error = error
-        streams, self._streams = self._streams, {}
-        for key, stream in streams.items():
-            stream.deliver(Failed(key, self.error))
-        self._changed(self)
+    def _lose(self, error: VendorError, *, gone: bool = False, cut: bool = False, notify: bool = True) -> VendorError:
+        """The connection is of no more use: every stream on it fails. Return why it was lost in the first place.
+
+        With ``gone`` the vendor knows that they are over; else it does when the socket is closed. ``cut``: no use in
+        being polite about that.
+        """
+        first = self.error is None
+        self.error = self.error or error
+        if cut:
+            self._socket.transport.abort()
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        streams = list(self._streams.values())
+        self._streams.clear()
+        self.active -= len(streams)
+        for stream in streams:
+            stream.deliver(Failed(stream.key, self.error))
+        self._leaving += streams
+        if gone:
+            self._release_all()
+        if first and notify:
+            self._changed(self)
+        return self.error
 
     def _ended(self) -> None:
         self.idle_since = time.monotonic()
+        self._age()
         self._changed(self)
 
+    def _age(self) -> None:
+        settings = self.provider.settings
+        ages = ((self.opened_at, settings.max_age_s), (self.idle_since, settings.max_idle_s))
+        self.retire_at = min(since + self._share * most_s for since, most_s in ages)
+        self.expire_at = min(since + most_s for since, most_s in ages)
+
     def __repr__(self) -> str:
-        state = "lost" if self.error else "busy" if self._streams else "idle"
-        return f"<Connection to {self.provider.name}: {state}, {self.turns} turns>"
+        state = "lost" if self.error else f"{self.active} active" if self.active else "idle"
+        parting = f", {len(self._parting)} parting" if self._parting else ""
+        to = f"{self.provider.name} {self.binding}".rstrip()
+        return f"<Connection to {to}: {state}{parting}, {self.turns} turns>"

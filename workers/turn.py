@@ -3,16 +3,16 @@
 import asyncio
 import logging
 import time
-from collections import deque
 
 from saystream.common.backoff import Backoff
-from saystream.common.errors import Action, Fenced, InvalidToken, RedisUnavailable, SaystreamError, Scope, VendorError
-from saystream.common.events import Word, encode_audio, encode_splice, encode_words
+from saystream.common.errors import Fenced, InvalidToken, RedisUnavailable, SaystreamError, VendorError
 from saystream.common.ledger import Claim, Ledger
 from saystream.common.states import State
-from saystream.workers.connection import Stream
-from saystream.workers.providers.base import AudioData, Finished, Started, WordTimes
-from saystream.workers.text.phrases import Phrase, Phraser
+from saystream.workers.hedge import Race
+from saystream.workers.hedge import run as hedged
+from saystream.workers.output import Output
+from saystream.workers.route import Route
+from saystream.workers.speech import Ending, Speech
 from saystream.workers.timeline import Timeline
 from saystream.workers.turn_text import Sealed, TurnText
 from saystream.workers.voices import Voice
@@ -20,10 +20,6 @@ from saystream.workers.writer import Line
 
 log = logging.getLogger(__name__)
 
-#: First and longest pause before another stream of speech after a vendor that is busy, in seconds.
-_BACKOFF_S = (0.2, 5.0)
-#: Characters that are made into phrases at a time.
-_MOST_CHARS = 1024
 #: How long a turn that is given back may take to publish what it has.
 _GIVE_BACK_S = 1.0
 
@@ -35,17 +31,15 @@ class Attempt:
         claim: the right to publish.
         voice: that speaks.
         ledger, line, text: where the turn's end, its audio and its tokens go to and come from.
-        streams: how many streams of speech it may take.
+        streams: so many streams of speech may bring nothing, one after the other, before the turn is given up.
     """
 
     def __init__(self, claim: Claim, voice: Voice, ledger: Ledger, line: Line, text: TurnText, streams: int) -> None:
         self._claim, self._voice, self._ledger, self._line, self._text = claim, voice, ledger, line, text
         self._streams = streams
         self._timeline = Timeline(claim.format, claim.cut, claim.spoken)
-        self._words: deque[Word] = deque()  # to be published with the next audio
-        self._finish_sent = False
-        self._owed_since: float | None = None  # the vendor was told to speak and has not since
-        self._silence_s = voice.pool.provider.settings.silence_s
+        self._output = Output(line, claim.ref.turn)
+        self._spoke = voice.name  # who listeners think speaks
 
     async def run(self) -> str:
         """Speak; returns in a few words how it went.
@@ -87,141 +81,64 @@ class Attempt:
         raise stopped[0]
 
     async def _speak(self) -> tuple[State, str]:
-        backoff = Backoff(*_BACKOFF_S)
-        for number in range(1, self._streams + 1):
+        """Have the text spoken by the voice, or by those that go on when it fails."""
+        voices = (self._voice, *self._voice.fallbacks)
+        route = Route([voice.name for voice in voices], self._streams, lambda at: voices[at].account.retry_at)
+        step, cause = route.first(time.monotonic()), ""
+        while True:
+            if step.wait_s:
+                await asyncio.sleep(step.wait_s)
+            before = self._timeline.cut
             try:
-                await self._speak_once()
+                ending = await self._speak_once(voices[step.voice], cause)
             except VendorError as error:
-                if not error.retryable or number == self._streams:
-                    return State.FAILED, str(error)
-                log.info("↻ %s: %s; going on at sample %d", self._claim.ref.turn, error, self._timeline.cut)
-                self._go_back()
-                if error.action is Action.RETRY_LATER or number > 1:  # the first time, another socket is there at once
-                    await asyncio.sleep(backoff.failed())
+                further, cause = self._timeline.cut > before, str(error)
+                following = route.failed(error, further=further, now=time.monotonic())
+                if following is None:
+                    return State.FAILED, route.cause
+                step = following
+                log.info(
+                    "↻ %s: %s; %s goes on at sample %d",
+                    self._claim.ref.turn,
+                    error,
+                    voices[step.voice].name,
+                    self._timeline.cut,
+                )
             else:
-                break
-        return State.DONE, ""
+                if ending is Ending.ALL or not await self._more_text():
+                    return State.DONE, ""
+                cause = "the text had paused"
 
-    def _go_back(self) -> None:
-        """Make ready for another stream of speech from the end of the last whole word."""
-        timeline = self._timeline
-        if timeline.position > timeline.cut:
-            self._line.put(encode_splice(self._claim.ref.turn, timeline.cut, timeline.spoken))
-        # Words that are whole stay; the others will be spoken again.
-        self._words = deque(word for word in self._words if word.last_sample <= timeline.cut)
-        timeline.restart()
-        self._publish_words()
-        self._finish_sent = False
-        self._owed_since = None
-
-    async def _speak_once(self) -> None:
-        """Speak what has not been spoken, in one stream of speech.
+    async def _speak_once(self, voice: Voice, cause: str) -> Ending:
+        """Speak what has not been spoken, in one stream of speech; ``cause`` says why the one before has ended.
 
         Raises:
             VendorError: it failed.
         """
-        stream = await self._voice.pool.stream(self._voice.spec(self._claim.format))
-        failures: list[SaystreamError] = []
-        try:
-            async with asyncio.TaskGroup() as group:
-                sending = group.create_task(self._send(stream), name=f"text of {self._claim.ref.turn}")
-                receiving = group.create_task(self._receive(stream), name=f"audio of {self._claim.ref.turn}")
-                if not await sending:
-                    receiving.cancel()  # there was nothing to say
-        except* SaystreamError as failed:
-            failures.append(_first(failed))
-        finally:
-            stream.cancel()
-        if failures:
-            raise failures[0]
+        start = self._timeline
 
-    # text to the vendor
+        def speech(voice: Voice) -> Speech:
+            timeline = Timeline(self._claim.format, start.cut, start.spoken)
+            return Speech(voice, self._text, timeline, self._output, race.begins)
 
-    async def _send(self, stream: Stream) -> bool:
-        """Send the text as it comes, to its end; tell whether there was any."""
-        rule = self._voice.pool.provider.capabilities.phrases
+        def begin(winner: Speech) -> None:
+            self._timeline, name = winner.timeline, winner.voice.name
+            if cause or name != self._spoke:
+                self._output.go_back(self._timeline, name, cause or f"{self._spoke} was late")
+            self._spoke = name
+
+        race = Race(begin)
+        first, hedge, after_ms = speech(voice), voice.hedge, voice.settings.hedge_ms
+        if hedge is None or after_ms is None:
+            return await first.run()
+        return await hedged(race, first, lambda: speech(hedge), after_ms / 1000)
+
+    async def _more_text(self) -> bool:
+        """Wait for text behind what is spoken; False if there is none to come."""
         text = self._text
-        at = start = self._timeline.spoken
-        outgoing = _Outgoing(stream, self._timeline, text, at)
-        phraser = Phraser(rule, at) if rule else None
-        flushed = 0
-        while True:
-            text.grown.clear()
-            flush_at = text.flushes[flushed] if flushed < len(text.flushes) else None
-            there = max(at, len(text.text) if flush_at is None else flush_at)
-            end = min(there, at + _MOST_CHARS)
-            new, at = text.text[at:end], end
-            for phrase in _phrases(phraser, new, at):
-                await outgoing.send(phrase)
-            if end < there:
-                await asyncio.sleep(0)  # a long text that is there at once must not keep the other turns waiting
-            elif flush_at is not None:
-                flushed += 1
-                if flush_at > start:
-                    self._owed_since = time.monotonic()
-                    await outgoing.flush(phraser.flush() if phraser else [])
-            elif text.ended and at >= len(text.text):
-                self._finish_sent, self._owed_since = True, time.monotonic()
-                return await outgoing.finish(phraser.flush() if phraser else [])
-            else:
-                await text.more(phraser.due if phraser else None)
-
-    # audio from the vendor
-
-    async def _receive(self, stream: Stream) -> None:
-        """Publish what the vendor says, until it has said all.
-
-        Raises:
-            VendorError: it failed, fell silent, or said nothing where there was something to say.
-        """
-        while True:
-            events = await stream.events(self._silence_s)
-            if events:  # after the flush at the end, it owes more until it says that this was all
-                self._owed_since = time.monotonic() if self._finish_sent else None
-            elif self._owed_since and time.monotonic() - self._owed_since >= self._silence_s:
-                raise self._vendor_error(f"no audio for {self._silence_s:g} s", Action.RECONNECT)
-            for event in events:
-                match event:
-                    case AudioData(data=data):
-                        self._publish_audio(data)
-                    case WordTimes(words=times):
-                        self._words.extend(self._timeline.words(times))
-                    case Started(sample_rate=rate) if rate != self._claim.format.sample_rate:
-                        text = f"answers at {rate} Hz where {self._claim.format.sample_rate} Hz were asked for"
-                        raise self._vendor_error(text, Action.FIX_CONFIGURATION)
-                    case Finished() if not self._finish_sent:
-                        raise self._vendor_error("ended the stream before the text had ended", Action.RECONNECT)
-                    case Finished():
-                        self._publish_rest()
-                        return
-
-    def _publish_audio(self, data: bytes) -> None:
-        timeline, turn = self._timeline, self._claim.ref.turn
-        first = timeline.position == 0
-        self._publish_words()
-        chunk = timeline.audio(data)
-        if chunk.samples:
-            fields = encode_audio(turn, chunk.offset, chunk.samples, timeline.spoken, timeline.cut, chunk.data)
-            self._line.put(fields, len(chunk.data), urgent=first)
-
-    def _publish_words(self) -> None:
-        if self._words:
-            timeline, words = self._timeline, tuple(self._words)
-            self._words.clear()
-            turn = self._claim.ref.turn
-            self._line.put(encode_words(turn, timeline.position, timeline.spoken, timeline.cut, words))
-
-    def _publish_rest(self) -> None:
-        """The vendor has said all: so all the text is spoken, whatever it reported of words."""
-        timeline = self._timeline
-        if timeline.silent:
-            raise self._vendor_error("no audio for a text that has words", Action.RECONNECT)
-        timeline.finished()
-        turn, words = self._claim.ref.turn, tuple(self._words)
-        self._line.put(encode_words(turn, timeline.position, timeline.spoken, timeline.cut, words))
-
-    def _vendor_error(self, text: str, action: Action) -> VendorError:
-        return VendorError(self._voice.pool.provider.vendor, text, scope=Scope.STREAM, action=action)
+        while not text.ended and len(text.text) <= self._timeline.spoken:
+            await text.more(text.changes)
+        return bool(text.text[self._timeline.spoken :].strip())
 
     # the end
 
@@ -249,45 +166,7 @@ class Attempt:
             log.info("! %s not given back, its lease will end: %s", self._claim.ref.turn, error)
 
 
-class _Outgoing:
-    """The text of one stream of speech on its way out; the timeline is told of all that is sent."""
-
-    def __init__(self, stream: Stream, timeline: Timeline, text: TurnText, start: int) -> None:
-        self._stream, self._timeline, self._text, self._told = stream, timeline, text, start
-
-    async def send(self, phrase: Phrase) -> None:
-        self._tell(phrase)
-        await self._stream.text(phrase.text)
-
-    async def flush(self, phrases: list[Phrase]) -> None:
-        await self._stream.flush(self._join(phrases))
-
-    async def finish(self, phrases: list[Phrase]) -> bool:
-        last = self._join(phrases)
-        if not last and not self._timeline.text_sent:
-            return False
-        await self._stream.finish(last)
-        return True
-
-    def _join(self, phrases: list[Phrase]) -> str:
-        for phrase in phrases:
-            self._tell(phrase)
-        return " ".join(phrase.text for phrase in phrases)
-
-    def _tell(self, phrase: Phrase) -> None:
-        self._timeline.sent(self._text.text[self._told : phrase.end])
-        self._told = phrase.end
-
-
 def _first(group: BaseExceptionGroup[SaystreamError]) -> SaystreamError:
     """Return the first error of a group, however deep it lies."""
     error = group.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
-
-
-def _phrases(phraser: Phraser | None, new: str, end: int) -> list[Phrase]:
-    """Return what can be sent now; a vendor that forms phrases itself gets the text as it is."""
-    if phraser is None:
-        return [Phrase(new, end - len(new), end)] if new else []
-    now = time.monotonic()
-    return phraser.poll(now) + (phraser.feed(new, now) if new else [])

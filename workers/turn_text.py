@@ -25,7 +25,7 @@ class TurnText:
         text: so far.
         flushes: places at which the producer wants what came before to be spoken at once.
         ended: nothing more comes.
-        grown: set at every change; whoever waits for it clears it first.
+        changes: counts them.
     """
 
     def __init__(self, key: str) -> None:
@@ -34,10 +34,12 @@ class TurnText:
         self.text = ""
         self.flushes: list[int] = []
         self.ended = False
-        self.grown = asyncio.Event()
+        self.changes = 0
+        self._changed = asyncio.Event()
         self._error: SaystreamError | None = None
         self._stopped = asyncio.Event()
         self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_s = 0.0
 
     def put(self, entry_id: bytes, fields: dict[bytes, bytes]) -> None:
         """Take an entry of the stream, unless it has been taken already."""
@@ -59,7 +61,8 @@ class TurnText:
                 self.ended = True
             case Seal(state):
                 self.stop(Sealed(f"The turn has ended: {state}."))
-        self.grown.set()
+        self.changes += 1
+        self._changed.set()
 
     def stop(self, error: SaystreamError) -> None:
         """Let the turn stop at once, for the first reason that is given."""
@@ -72,12 +75,17 @@ class TurnText:
         if self._error is not None:
             raise self._error
 
-    async def more(self, due_s: float | None) -> None:
-        """Wait for a change, or until a moment of the monotonic clock; may also return earlier."""
+    async def more(self, seen: int, due_s: float | None = None) -> None:
+        """Wait until ``changes`` is not ``seen``, or until a moment of the monotonic clock; may also return earlier."""
+        if self.changes != seen:
+            return
         # A bare timer that is left to run: this is waited for at every token, and time-outs cost several times as much.
-        if due_s is not None and self._alarm is None:
+        if due_s is not None and (self._alarm is None or due_s < self._alarm_s):
+            self.close()
+            self._alarm_s = due_s
             self._alarm = asyncio.get_running_loop().call_later(max(0.0, due_s - time.monotonic()), self._ring)
-        await self.grown.wait()
+        self._changed.clear()
+        await self._changed.wait()
 
     def close(self) -> None:
         """Let no timer run on."""
@@ -86,4 +94,4 @@ class TurnText:
 
     def _ring(self) -> None:
         self._alarm = None
-        self.grown.set()
+        self._changed.set()

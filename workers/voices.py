@@ -1,20 +1,28 @@
-"""The voices that a worker speaks: each a name, its settings, and the pool of its account."""
+"""The voices that a worker speaks: each a name, its settings, its account, and who goes on when its vendor fails."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from saystream.common.audio import AudioFormat
 from saystream.common.settings import VoiceSettings
-from saystream.workers.pool import Pool
-from saystream.workers.providers.base import StreamSpec
+from saystream.workers.account import Account
+from saystream.workers.providers.base import Provider, StreamSpec
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Voice:
-    """A voice that the operator has configured."""
+    """A voice that the operator has configured.
+
+    Args:
+        fallbacks: other voices, in the order in which they are asked.
+        hedge: who speaks in a second stream that races a late first one; None: nobody.
+    """
 
     name: str
     settings: VoiceSettings
-    pool: Pool
+    account: Account = field(repr=False)
+    fallbacks: tuple["Voice", ...] = field(default=(), repr=False)
+    hedge: "Voice | None" = field(default=None, repr=False)
 
     @property
     def format(self) -> AudioFormat:
@@ -22,6 +30,22 @@ class Voice:
         return AudioFormat(sample_rate=self.settings.sample_rate)
 
     def spec(self, format: AudioFormat) -> StreamSpec:
-        """Say what to ask of the vendor."""
-        settings = self.settings
-        return StreamSpec(settings.voice_id, format, settings.model, settings.language, settings.settings)
+        """Say what to ask of the vendor, to get what is next to a format."""
+        return spec(self.settings, self.account.provider, format)
+
+
+def spec(voice: VoiceSettings, provider: Provider, format: AudioFormat) -> StreamSpec:
+    """Say what a voice asks of its vendor: the sample rate is one that the vendor offers."""
+    asked = replace(format, sample_rate=provider.capabilities.nearest_rate(format.sample_rate))
+    return StreamSpec(voice.voice_id, asked, voice.model, voice.language, voice.settings)
+
+
+def build(settings: Mapping[str, VoiceSettings], accounts: Mapping[str, Account]) -> dict[str, Voice]:
+    """Make the voices, by name, over the accounts, by theirs."""
+    voices = {name: Voice(name, voice, accounts[voice.provider]) for name, voice in settings.items()}
+    for name, voice in voices.items():
+        given = settings[name]
+        voice.fallbacks = tuple(voices[other] for other in given.fallback)
+        if given.hedge_ms is not None:
+            voice.hedge = voices[given.hedge_voice or name]
+    return voices

@@ -17,11 +17,15 @@ from saystream.common.audio import AudioFormat
 from saystream.common.errors import Fenced, InvalidSettings, RedisUnavailable, SaystreamError
 from saystream.common.ledger import Claim, Ledger, Message, Refusal
 from saystream.common.ledger.queue import Queue
+from saystream.common.quota import Quota
 from saystream.common.redis_client import Client, call, connect
+from saystream.common.reports import PoolReport, Reports, WorkerReport
 from saystream.common.settings import Settings
 from saystream.common.states import State
-from saystream.workers.pool import Pool
+from saystream.workers import voices
+from saystream.workers.account import Account
 from saystream.workers.providers import registry
+from saystream.workers.providers.base import Provider
 from saystream.workers.slots import Slots
 from saystream.workers.tokens import BLOCK_MS, TokenReader
 from saystream.workers.turn import Attempt
@@ -31,6 +35,7 @@ from saystream.workers.writer import OutboxFull, Writer
 
 log = logging.getLogger(__name__)
 
+_REPORT_S = 1.0
 #: A worker that has held nothing and not been heard of for so long is taken out of the group.
 _FORGET_MS = 3_600_000
 _HOUSEKEEPING_S = 60.0
@@ -80,12 +85,11 @@ class Worker:
         self.name = name or f"{socket.gethostname()}-{os.getpid()}-{random.randrange(16**6):06x}"
         self.settings, self._url = settings, redis_url
         self.ready = asyncio.Event()
-        self._pools = {name: Pool(provider) for name, provider in registry.build(settings).items()}
-        self._voices = {
-            name: Voice(name, voice, self._pools[voice.provider]) for name, voice in settings.voices.items()
-        }
+        self._providers = registry.build(settings)
+        self._accounts: dict[str, Account] = {}
+        self._voices: dict[str, Voice] = {}
         # No more turns than connections carry: waiting happens in Redis, where every worker can help.
-        room = sum(pool.provider.settings.max * pool.provider.capabilities.streams for pool in self._pools.values())
+        room = sum(provider.settings.max * provider.capabilities.streams for provider in self._providers.values())
         self.slots = min(settings.worker.slots, room)
         self._slots = Slots(self.slots)
         self._lease_s = settings.worker.lease_s
@@ -112,8 +116,9 @@ class Worker:
             self._writer = await stack.enter_async_context(Writer(self._ledger))
             reader = TokenReader(self._ledger, lambda: self._client(BLOCK_MS), self.name)
             self._reader = await stack.enter_async_context(reader)
-            for pool in self._pools.values():
-                await stack.enter_async_context(pool)
+            for name, provider in self._providers.items():
+                self._accounts[name] = await self._open(stack, name, provider)
+            self._voices = voices.build(self.settings.voices, self._accounts)
             queues = [await self._join(stack, shard) for shard in range(self.settings.shards)]
             try:
                 await self._work(queues, stop)
@@ -127,9 +132,10 @@ class Worker:
                 group.create_task(self._renew(queues), name="leases"),
                 group.create_task(self._keep_house(queues), name="housekeeping"),
                 group.create_task(self._writer.watch(), name="watch the writer"),
+                group.create_task(self._report(), name="reports"),
             ]
             loops = [group.create_task(self._dispatch(queue), name="dispatch") for queue in queues]
-            log.info("= %s is ready: %d voices, %d slots", self.name, len(self._voices), self.slots)
+            log.info("= %s is ready: %d voices, %d slots", self.name, len(self.settings.voices), self.slots)
             self.ready.set()
             await stop.wait()
             self._draining = True
@@ -141,6 +147,10 @@ class Worker:
             await self._finish_running()
             for task in upkeep:
                 task.cancel()
+
+    def reports(self) -> tuple[PoolReport, ...]:
+        """Say how the pools are."""
+        return tuple(report for account in self._accounts.values() for report in account.reports())
 
     # turns come in
 
@@ -266,7 +276,7 @@ class Worker:
         """Put off the expiry of what is in use, make our voices known, forget the dead."""
         while True:
             try:
-                await self._ledger.announce(self._voices)
+                await self._ledger.announce(self.settings.voices)
                 await self._ledger.keep([held.message.ref for held in self._held.values()])
                 for queue in queues:
                     await queue.forget_the_dead(_FORGET_MS)
@@ -274,7 +284,33 @@ class Worker:
                 log.warning("! housekeeping put off: %s", error)
             await asyncio.sleep(min(_HOUSEKEEPING_S, self.settings.limits.retention_s / 4))
 
+    async def _report(self) -> None:
+        """Tell operators how the pools are."""
+        reports = Reports(self._redis)
+        try:
+            while True:
+                report = WorkerReport(worker=self.name, turns=len(self._held), slots=self.slots, pools=self.reports())
+                try:
+                    await reports.publish(report)
+                except (RedisUnavailable, ResponseError) as error:
+                    log.debug("report put off: %s", error)
+                await asyncio.sleep(_REPORT_S)
+        finally:
+            with contextlib.suppress(RedisUnavailable, ResponseError):
+                await reports.withdraw(self.name)
+
     # beginning and end
+
+    async def _open(self, stack: AsyncExitStack, name: str, provider: Provider) -> Account:
+        """Open an account's connections, and its share in the streams that the vendor allows it."""
+        settings, quota = provider.settings, None
+        if settings.limit is not None:
+            quota = await stack.enter_async_context(
+                Quota(self._client, name, settings.limit, self.name, self._lease_s, settings.limit_lowered_s)
+            )
+        ours = [voice for voice in self.settings.voices.values() if voice.provider == name]
+        usual = [voices.spec(voice, provider, AudioFormat(sample_rate=voice.sample_rate)) for voice in ours]
+        return await stack.enter_async_context(Account(provider, usual, quota))
 
     def _client(self, block_ms: int = 0) -> Client:
         return connect(self._url, timeout_s=self.settings.redis_timeout_s, block_ms=block_ms)

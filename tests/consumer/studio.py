@@ -48,7 +48,7 @@ class Speech:
     async def splice(self, offset: int, spoken: int) -> EntryId:
         """Start a new stream of speech in the same attempt."""
         self.position, self.cut, self.spoken = offset, offset, spoken
-        return await self._publish(encode_splice(self.turn, offset, spoken))
+        return await self._publish(encode_splice(self.turn, offset, spoken, "it broke", "default"))
 
     async def raw(self, fields: Encoded) -> EntryId:
         """Publish an entry that no encoder would write."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from saystream.common.events import Splice
 from saystream.common.states import State
-from saystream.compose.standin import Behaviour
+from saystream.compose.standin import Behaviour, Fault, Kind
 from tests.rig import Rig, rig
 from tests.timing import eventually
 
@@ -77,7 +77,7 @@ async def test_a_worker_killed_in_mid_word_costs_no_word(redis_url: str) -> None
 
 
 async def test_a_vendor_socket_that_breaks_costs_no_word(redis_url: str) -> None:
-    behaviour = Behaviour(drop_after_frames=30, faulty_requests=2)
+    behaviour = Behaviour(fault=Fault(Kind.CUT, 30), faulty_requests=2)
     async with rig(redis_url, behaviour=behaviour) as way:
         await way.say("s", "t", STORY)
         heard = await way.hear("s", "t")

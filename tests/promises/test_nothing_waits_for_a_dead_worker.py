@@ -7,7 +7,7 @@ from functools import partial
 
 from saystream.common.redis_client import call, connect
 from saystream.common.states import State
-from saystream.compose.standin import Behaviour, Stats, VendorError
+from saystream.compose.standin import Behaviour, Fault, Kind, Stats
 from tests.rig import LEASE_S, rig
 from tests.timing import MS
 
@@ -29,8 +29,8 @@ async def test_a_dead_workers_turn_is_taken_over_within_two_leases(redis_url: st
 
 
 async def test_a_turn_that_the_vendor_refuses_ends_failed_with_its_words(redis_url: str) -> None:
-    error = VendorError(1011, "Embeddings not found for nobody")
-    async with rig(redis_url, behaviour=Behaviour(error=error)) as way:
+    fault = Fault(Kind.ERROR, code=1011, message="Embeddings not found for nobody")
+    async with rig(redis_url, behaviour=Behaviour(fault=fault)) as way:
         await way.say("s", "t", "Hello there.")
         await way.say("s", "next", "")
         heard = await way.hear("s", "t", "next")
@@ -45,7 +45,7 @@ async def test_a_turn_that_the_vendor_refuses_ends_failed_with_its_words(redis_u
 
 
 async def test_a_turn_that_fails_on_every_stream_ends_failed(redis_url: str) -> None:
-    async with rig(redis_url, behaviour=Behaviour(drop_after_frames=0)) as way:
+    async with rig(redis_url, behaviour=Behaviour(fault=Fault(Kind.CUT))) as way:
         await way.say("s", "t", "Hello there.")
         heard = await way.hear("s", "t")
         assert heard.ends["t"].reason is State.FAILED

@@ -1,5 +1,7 @@
 """The timeline: samples, words and the place where another stream of speech goes on."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,8 @@ from saystream.workers.providers.base import WordTime
 from saystream.workers.timeline import Timeline
 
 FORMAT = AudioFormat(sample_rate=8_000)
+TAG = re.compile(r"<[^<>]*>")
+CUE = re.compile(r"\[[^\[\]]*\]")
 
 
 def spoken_by(text: str, *words: str) -> list[tuple[str, int, int]]:
@@ -53,17 +57,17 @@ def test_words_that_come_after_their_audio_count_at_once() -> None:
     assert (timeline.spoken, timeline.cut) == (5, 4000)
 
 
-def test_a_restart_goes_back_to_the_end_of_the_last_whole_word() -> None:
-    timeline = Timeline(FORMAT)
-    timeline.sent("Hello, world")
-    timeline.words((WordTime("Hello,", 0.0, 0.5), WordTime("world", 0.6, 1.0)))
-    timeline.audio(bytes(2 * 5001) + b"x")
-    timeline.restart()
-    assert (timeline.position, timeline.spoken) == (4000, 6)
-    timeline.sent(" world")
-    [word] = timeline.words((WordTime("world", 0.0, 0.4),))
+def test_a_stream_that_takes_over_begins_at_the_end_of_the_last_whole_word() -> None:
+    first = Timeline(FORMAT)
+    first.sent("Hello, world")
+    first.words((WordTime("Hello,", 0.0, 0.5), WordTime("world", 0.6, 1.0)))
+    first.audio(bytes(2 * 5001) + b"x")
+    second = Timeline(FORMAT, first.cut, first.spoken)
+    assert (second.position, second.spoken) == (4000, 6)
+    second.sent(" world")
+    [word] = second.words((WordTime("world", 0.0, 0.4),))
     assert (word.start, word.end, word.first_sample, word.last_sample) == (7, 12, 4000, 7200)
-    assert timeline.audio(b"ab").data == b"ab"
+    assert second.audio(b"ab").data == b"ab"
 
 
 def test_a_finished_stream_has_spoken_all_that_it_was_given() -> None:
@@ -77,11 +81,103 @@ def test_a_finished_stream_has_spoken_all_that_it_was_given() -> None:
 def test_a_stream_with_words_and_no_audio_is_silent() -> None:
     timeline = Timeline(FORMAT)
     timeline.sent(" ... ")
-    assert not timeline.silent
+    assert not timeline.silent()
     timeline.sent("word")
-    assert timeline.silent
+    assert timeline.silent()
     timeline.audio(bytes(2))
-    assert not timeline.silent
+    assert not timeline.silent()
+
+
+def test_a_stream_of_tags_and_cues_alone_has_no_words_to_be_silent_about() -> None:
+    timeline = Timeline(FORMAT)
+    timeline.sent('<break time="1s"/> ')
+    assert timeline.silent()
+    assert not timeline.silent(TAG)
+
+
+# pieces without words
+
+
+def test_a_piece_of_text_moves_spoken_at_its_end_where_no_words_are_reported() -> None:
+    timeline = Timeline(FORMAT, cut=80)
+    timeline.sent("One two. Three four. Five.")
+    timeline.chunk("One two. ", 0.0, 0.5)
+    timeline.chunk("Three four.", 0.5, 1.0)
+    timeline.audio(bytes(2 * 4000))
+    assert (timeline.spoken, timeline.cut) == (8, 4080)
+    timeline.audio(bytes(2 * 4000))
+    assert (timeline.spoken, timeline.cut) == (20, 8080)
+
+
+def test_a_piece_that_the_vendor_has_rewritten_moves_nothing_until_the_next_is_found() -> None:
+    timeline = Timeline(FORMAT)
+    timeline.sent("It costs $3. Yes. No more.")
+    timeline.audio(bytes(2 * 8000))
+    timeline.chunk("It costs three dollars.", 0.0, 0.5)
+    assert (timeline.spoken, timeline.cut) == (0, 0)
+    timeline.chunk("Yes.", 0.5, 0.75)
+    assert (timeline.spoken, timeline.cut) == (17, 6000)
+
+
+def test_a_piece_says_nothing_where_words_are_reported() -> None:
+    timeline = Timeline(FORMAT)
+    timeline.sent("One two. Three four.")
+    timeline.audio(bytes(2 * 8000))
+    timeline.words((WordTime("One", 0.0, 0.25),))
+    timeline.chunk("One two. ", 0.0, 0.5)
+    timeline.chunk("", 0.0, 0.5)
+    assert (timeline.spoken, timeline.cut) == (3, 2000)
+    timeline.chunk("One two. ", 0.5, 0.75)  # a later piece, of which there are no words
+    assert (timeline.spoken, timeline.cut) == (3, 2000)
+
+
+def test_a_piece_of_which_there_are_no_words_counts_beside_others_that_have_them() -> None:
+    timeline = Timeline(FORMAT)
+    timeline.sent("One two. Three four.")
+    timeline.audio(bytes(2 * 8000))
+    timeline.words((WordTime("One", 0.0, 0.25), WordTime("two.", 0.25, 0.5)))
+    timeline.chunk("Three four.", 0.5, 1.0)
+    assert (timeline.spoken, timeline.cut) == (20, 8000)
+    assert not timeline.missing()
+
+
+# a missing tail
+
+
+def missing(text: str, *words: str, unspoken: re.Pattern[str] | None = None) -> bool:
+    timeline = Timeline(FORMAT)
+    timeline.sent(text)
+    timeline.words(tuple(WordTime(word, number, number + 1) for number, word in enumerate(words)))
+    return timeline.missing(unspoken)
+
+
+def test_words_that_stop_before_the_text_does_leave_a_tail_missing() -> None:
+    assert missing("one two three", "one", "two")
+    assert not missing("one two three. ", "one", "two", "three")
+    assert not missing("one two three! —", "one", "two", "three")
+
+
+def test_nothing_is_known_to_be_missing_where_no_words_are_reported() -> None:
+    assert not missing("one two three")
+
+
+@pytest.mark.parametrize("said", [["three", "dollars", "fifty"], ["three", "fifty"], ["costs", "a", "lot"]])
+def test_a_tail_that_the_vendor_rewrote_is_not_missing(said: list[str]) -> None:
+    assert not missing("It costs $3.50.", "It", "costs", *said)
+
+
+def test_a_tail_behind_a_rewritten_word_that_was_found_again_is_missing() -> None:
+    assert missing("It is $5 today, you know, my friend", "It", "is", "five", "dollars", "today", "you", "know")
+
+
+def test_tags_and_cues_at_the_end_are_not_missing() -> None:
+    assert not missing('one two<break time="1s"/>', "one", "two", unspoken=TAG)
+    assert not missing("one two, [laughs softly]", "one", "two", unspoken=CUE)
+    assert missing("one two [laughs] three", "one", "two", unspoken=CUE)
+    assert missing("one two [laughs]", "one", "two")
+
+
+# words in the text
 
 
 def test_words_are_found_with_their_marks() -> None:
@@ -122,3 +218,38 @@ def test_repeated_and_accented_words_are_found_one_by_one(text: str) -> None:
 @given(st.lists(st.text(st.characters(categories=["L", "N", "Po"]), min_size=1, max_size=8), max_size=20))
 def test_a_vendor_that_spells_as_it_was_given_is_followed_exactly(words: list[str]) -> None:
     assert [text for text, _, _ in spoken_by(" ".join(words), *words)] == words
+
+
+def test_words_are_found_without_their_apostrophes_and_accents() -> None:
+    found = spoken_by(
+        "I don’t think a naïve “café”-goer isn't here.", *"I dont think a naive cafegoer isnt here".split()
+    )
+    assert [text for text, _, _ in found] == ["I", "don’t", "think", "a", "naïve", "“café”-goer", "isn't", "here."]
+
+
+def test_words_are_found_behind_tags_and_cues_that_the_vendor_says_nothing_of() -> None:
+    found = spoken_by('[sighs] Well <break time="1s"/> yes, [laughs][coughs] no<b>!</b> So', "well", "yes", "no", "so")
+    assert [text for text, _, _ in found] == ["Well", "yes,", "no", "So"]
+
+
+def test_words_in_brackets_are_found_where_the_vendor_speaks_them() -> None:
+    found = spoken_by("he said [sic] so <b>now</b>", "he", "said", "sic", "so", "b", "now", "b")
+    assert [text for text, _, _ in found] == ["he", "said", "[sic]", "so", "<b>", "now", "</b>"]
+
+
+def test_chinese_is_found_character_by_character_and_word_by_word() -> None:
+    characters = spoken_by("你好，世界。我们3点见。", *"你好世界我们")
+    assert [text for text, _, _ in characters] == ["你", "好，", "世", "界。", "我", "们"]
+    words = spoken_by("你好，世界。我们见。", "你好", "世界", "我们")
+    assert [text for text, _, _ in words] == ["你好，", "世界。", "我们"]
+
+
+def test_chinese_behind_a_rewritten_number_is_found_again() -> None:
+    found = spoken_by("我们3点在大学门口见。好的", *"我们三点在大学门口见好的")
+    assert [text for text, _, _ in found[:3]] == ["我", "们", ""]
+    assert [text for text, _, _ in found[-4:]] == ["口", "见。", "好", "的"]
+
+
+@pytest.mark.parametrize(("text", "word"), [("надобно", "на"), ("éternel", "é"), ("onerous", "on"), ("각자", "가")])
+def test_the_beginning_of_a_longer_word_is_not_the_word(text: str, word: str) -> None:
+    assert spoken_by(text, word) == [("", 0, 0)]

@@ -35,8 +35,7 @@ async def until(text: TurnText, expected: str) -> None:
     """Wait until the text is what is expected; fails when it can no longer become that."""
     while text.text != expected:
         assert expected.startswith(text.text)
-        text.grown.clear()
-        await text.more(None)
+        await text.more(text.changes)
 
 
 async def test_tokens_that_were_there_before_and_tokens_that_come_later_are_read_once(redis_url: str) -> None:

@@ -12,7 +12,7 @@ from saystream.common.redis_client import call, connect
 from saystream.common.request import TurnRequest
 from saystream.common.settings import load
 from saystream.common.states import State
-from saystream.compose.standin import TEST_KEY, Behaviour
+from saystream.compose.standin import TEST_KEY, Behaviour, Fault, Kind
 from saystream.workers.worker import Worker
 from tests.rig import rig
 from tests.timing import eventually
@@ -108,7 +108,7 @@ async def test_a_wrong_key_fails_the_turn_with_the_vendors_words_and_without_the
 async def test_a_silent_vendor_is_given_up_in_time(redis_url: str) -> None:
     """Half of the promise that every wait ends: the first stream owes audio for ever, the second one speaks."""
     async with rig(redis_url, behaviour=Behaviour(first_audio_delay_s=60.0)) as way:
-        providers = {"gradium": {"url": way.standin.gradium_url, "api_key": TEST_KEY, "silence_s": 0.2}}
+        providers = {"gradium": {"url": way.standin.gradium_url, "api_key": TEST_KEY, "first_audio_s": 0.2}}
         async with rig(redis_url, providers=providers) as impatient:
             way.stops[0].set()
             await way.runs[0]
@@ -218,7 +218,7 @@ async def test_no_more_turns_are_taken_than_connections_carry(redis_url: str) ->
 
 async def test_every_word_has_its_times_when_a_socket_breaks(redis_url: str) -> None:
     text = "The quick brown fox jumps over the lazy dog, and then it sleeps for a while."
-    async with rig(redis_url, behaviour=Behaviour(drop_after_frames=30, faulty_requests=2)) as way:
+    async with rig(redis_url, behaviour=Behaviour(fault=Fault(Kind.CUT, 30), faulty_requests=2)) as way:
         await way.say("s", "t", text)
         heard = await way.hear("s", "t")
         known: dict[int, Word] = {}

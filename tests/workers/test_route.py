@@ -1,0 +1,134 @@
+"""Who goes on when a stream of speech has failed."""
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from saystream.common.errors import Action, Scope, VendorError
+from saystream.workers.route import Route, Step
+
+
+def error(action: Action, text: str = "it broke") -> VendorError:
+    return VendorError("vendor", text, scope=Scope.SOCKET, action=action)
+
+
+def route(names: str = "abc", streams: int = 6, opens_at: Callable[[int], float | None] = lambda _: None) -> Route:
+    return Route(list(names), streams, opens_at)
+
+
+def test_the_turns_own_voice_begins() -> None:
+    assert route().first(0.0) == Step(0)
+
+
+def test_a_voice_whose_vendor_is_not_to_be_asked_is_passed_over() -> None:
+    assert route(opens_at=lambda at: 5.0 if at == 0 else None).first(0.0) == Step(1)
+
+
+def test_the_own_voice_begins_where_nobody_may_be_asked() -> None:
+    assert route(opens_at=lambda _: 5.0).first(0.0) == Step(0)
+
+
+def test_a_broken_socket_gets_another_one_at_once_and_then_the_fallback() -> None:
+    way = route()
+    way.first(0.0)
+    steps = [way.failed(error(Action.RECONNECT), further=False, now=0.0) for _ in range(4)]
+    assert steps == [Step(0), Step(1), Step(1), Step(2)]
+
+
+@pytest.mark.parametrize("action", [Action.RETRY_LATER, Action.GIVE_UP, Action.FIX_CONFIGURATION])
+def test_where_another_socket_cannot_help_the_fallback_goes_on_at_once(action: Action) -> None:
+    way = route()
+    way.first(0.0)
+    assert way.failed(error(action), further=False, now=0.0) == Step(1)
+
+
+def test_an_open_breaker_leads_to_the_fallback_at_once() -> None:
+    opens_at: dict[int, float] = {}
+    way = route(opens_at=opens_at.get)
+    way.first(0.0)
+    opens_at |= {0: 9.0, 1: 9.0}
+    assert way.failed(error(Action.RECONNECT), further=False, now=0.0) == Step(2)
+
+
+def test_a_voice_that_an_operator_must_mend_is_not_asked_again() -> None:
+    way = route("ab")
+    way.first(0.0)
+    way.failed(error(Action.FIX_CONFIGURATION), further=False, now=0.0)
+    for _ in range(4):
+        step = way.failed(error(Action.RECONNECT), further=False, now=0.0)
+        assert step is not None
+        assert step.voice == 1
+    assert way.failed(error(Action.RECONNECT), further=False, now=0.0) is None
+
+
+def test_when_nobody_can_be_mended_by_waiting_the_turn_fails_at_once() -> None:
+    way = route("ab")
+    way.first(0.0)
+    way.failed(error(Action.GIVE_UP, "too long"), further=False, now=0.0)
+    assert way.failed(error(Action.FIX_CONFIGURATION, "no such voice"), further=False, now=0.0) is None
+    assert way.cause == "voice 'a': vendor: too long; voice 'b': vendor: no such voice"
+
+
+def test_alone_a_busy_vendor_is_asked_again_after_a_pause_that_grows() -> None:
+    way = route("a")
+    way.first(0.0)
+    waits = []
+    for _ in range(5):
+        step = way.failed(error(Action.RETRY_LATER), further=False, now=0.0)
+        assert step is not None
+        waits.append(step.wait_s)
+    assert all(0 < first < 2 * second for first, second in itertools.pairwise(waits))
+    assert way.failed(error(Action.RETRY_LATER), further=False, now=0.0) is None
+
+
+def test_alone_a_vendor_that_may_not_be_asked_yet_is_waited_for() -> None:
+    way = route("a", opens_at=lambda _: 3.0)
+    way.first(0.0)
+    assert way.failed(error(Action.RETRY_LATER), further=False, now=0.0) == Step(0, 3.0)
+
+
+def test_a_voice_that_breaks_twice_in_a_turn_is_relieved_even_if_it_got_further() -> None:
+    way = route("ab")
+    way.first(0.0)
+    steps = [way.failed(error(Action.RECONNECT), further=True, now=0.0) for _ in range(2)]
+    assert steps == [Step(0), Step(1)]
+
+
+def test_a_turn_that_gets_further_is_never_given_up() -> None:
+    way = route("a", streams=2)
+    way.first(0.0)
+    for _ in range(50):
+        assert way.failed(error(Action.RECONNECT), further=True, now=0.0) == Step(0)
+
+
+def test_the_cause_of_a_turn_with_one_voice_is_what_its_vendor_said() -> None:
+    way = route("a")
+    way.failed(error(Action.GIVE_UP, "no"), further=False, now=0.0)
+    assert way.cause == "vendor: no"
+
+
+@given(
+    st.integers(1, 4),
+    st.integers(1, 8),
+    st.lists(st.tuples(st.sampled_from(list(Action)), st.integers(0, 15)), min_size=40, max_size=40),
+)
+def test_in_vain_it_ends_after_so_many_streams_and_asks_only_voices_that_there_are(
+    voices: int, streams: int, failures: list[tuple[Action, int]]
+) -> None:
+    closed = 0
+    way = Route([str(at) for at in range(voices)], streams, lambda at: 10.0 if closed >> at & 1 else None)
+    step: Step | None = way.first(0.0)
+    taken = 0
+    for action, mask in failures:
+        assert step is not None
+        assert 0 <= step.voice < voices
+        assert 0 <= step.wait_s <= 5.0
+        taken += 1
+        closed = mask
+        step = way.failed(error(action), further=False, now=0.0)
+        if step is None:
+            break
+    assert taken <= streams

@@ -1,0 +1,314 @@
+"""One stream of speech: a turn's text to the vendor from a given place on, and the vendor's audio to the output."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from enum import Enum
+
+from saystream.common.errors import Action, SaystreamError, Scope, VendorError
+from saystream.common.events import Word
+from saystream.workers.connection import Stream
+from saystream.workers.output import Output
+from saystream.workers.progress import Patience, Progress
+from saystream.workers.providers.base import (
+    AudioData,
+    ChunkSpoken,
+    ChunkStarted,
+    Finished,
+    Started,
+    VendorEvent,
+    WordTimes,
+)
+from saystream.workers.resample import Resampler
+from saystream.workers.text.phrases import Phrase, Phraser
+from saystream.workers.timeline import Timeline
+from saystream.workers.turn_text import TurnText
+from saystream.workers.voices import Voice
+
+#: Characters that are made into phrases at a time.
+_MOST_CHARS = 1024
+#: An overdue vendor is given so long, in seconds, to turn out to be only unread: this process may have been held up.
+_GRACE_S = 0.05
+
+
+class Ending(Enum):
+    """How a stream of speech has ended well."""
+
+    ALL = "the turn's text is spoken"
+    PAUSED = "the text so far is spoken, and more may come"
+
+
+class Speech:
+    """One stream of speech.
+
+    Args:
+        voice: that speaks.
+        text: of the turn; it is spoken from the timeline's ``spoken`` on.
+        timeline: made for this stream.
+        output: where the audio goes, in the timeline's format.
+        begins: awaited before the first audio is published; it may never return, for one that has lost a race.
+    """
+
+    def __init__(
+        self,
+        voice: Voice,
+        text: TurnText,
+        timeline: Timeline,
+        output: Output,
+        begins: Callable[["Speech"], Awaitable[None]],
+    ) -> None:
+        self.voice, self.timeline = voice, timeline
+        self._text, self._output, self._begins = text, output, begins
+        provider = voice.account.provider
+        settings, self._abilities = provider.settings, provider.capabilities
+        self._progress = Progress(
+            Patience(settings.first_audio_s, settings.pause_s, settings.stall_s, self._abilities.holds_chars)
+        )
+        self._rate = self._abilities.nearest_rate(timeline.format.sample_rate)  # what the vendor sends
+        self._resampler: Resampler | None = None
+        self._odd = b""  # half a sample, which waits for its other half
+        self._early: list[Word] = []  # words that came before the first audio
+        self._start = timeline.spoken
+        self._begun = False
+        self._finish_sent = self._paused = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._stream: Stream | None = None
+        self.owes = asyncio.Event()  # the vendor has had enough text to speak
+
+    async def run(self) -> Ending:
+        """Speak.
+
+        Raises:
+            VendorError: it failed, stalled, or left something unsaid.
+        """
+        stream = self._stream = await self.voice.account.stream(self.voice.spec(self.timeline.format))
+        failures: list[SaystreamError] = []
+        try:
+            async with asyncio.TaskGroup() as group:
+                sending = group.create_task(self._send(stream), name="text")
+                receiving = group.create_task(self._receive(stream), name="audio")
+                if not await sending:
+                    receiving.cancel()  # there was nothing to say
+        except* SaystreamError as failed:
+            failures.append(_first(failed))
+        finally:
+            if self._timer:
+                self._timer.cancel()
+            stream.cancel()
+        if failures:
+            raise failures[0]
+        return Ending.PAUSED if self._paused else Ending.ALL
+
+    # text to the vendor
+
+    async def _send(self, stream: Stream) -> bool:
+        """Send the text as it comes, to its end; tell whether there was any."""
+        text, rule = self._text, self._abilities.phrases
+        at = start = self._start
+        outgoing = _Outgoing(stream, self._timeline_sent, text, at)
+        phraser = Phraser(rule, at) if rule else None
+        flushed = sum(place <= start for place in text.flushes)
+        while True:
+            seen = text.changes
+            flush_at = text.flushes[flushed] if flushed < len(text.flushes) else None
+            there = max(at, len(text.text) if flush_at is None else flush_at)
+            end = min(there, at + _MOST_CHARS)
+            new, at = text.text[at:end], end
+            if phraser or new.strip() or outgoing.sent_at:  # a turn does not begin with blanks
+                for phrase in _phrases(phraser, new, at):
+                    await outgoing.send(phrase)
+            if end < there:
+                await asyncio.sleep(0)  # a long text that is there at once must not keep the other turns waiting
+            elif flush_at is not None:
+                flushed += 1
+                await outgoing.flush(phraser.flush() if phraser else [])
+                self._progress.flushed(time.monotonic())
+                self._watch()
+            elif text.ended and at >= len(text.text):
+                return await self._finish(outgoing, phraser)
+            elif not await self._wait(stream, outgoing, phraser, seen):
+                self._paused = True
+                return await self._finish(outgoing, phraser)
+
+    async def _finish(self, outgoing: "_Outgoing", phraser: Phraser | None) -> bool:
+        self._finish_sent = True
+        if not await outgoing.finish(phraser.flush() if phraser else []):
+            return False
+        self._progress.finished(time.monotonic())
+        self._watch()
+        return True
+
+    async def _wait(self, stream: Stream, outgoing: "_Outgoing", phraser: Phraser | None, seen: int) -> bool:
+        """Wait for more text, or until a phrase is due; False when the LLM pauses for longer than the vendor waits."""
+        gap_s, alive_s = self._abilities.text_gap_s, self._abilities.keep_alive_s
+        due = phraser.due if phraser else None
+        if outgoing.sent_at and (gap_s or alive_s):
+            now = time.monotonic()
+            if gap_s:
+                if now - outgoing.sent_at >= gap_s:
+                    return False
+                due = outgoing.sent_at + gap_s
+            elif alive_s:
+                if now - outgoing.sent_at >= alive_s:
+                    await stream.keep_alive()
+                    outgoing.sent_at = now
+                due = outgoing.sent_at + alive_s
+        await self._text.more(seen, due)
+        return True
+
+    def _timeline_sent(self, piece: str) -> None:
+        self.timeline.sent(piece)
+        self._progress.sent(len(piece), time.monotonic())
+        self._watch()
+
+    # audio from the vendor
+
+    async def _receive(self, stream: Stream) -> None:
+        """Publish what the vendor says, until it has said all.
+
+        Raises:
+            VendorError: it failed, or said nothing where there was something to say.
+        """
+        while True:
+            for event in await stream.events():
+                if isinstance(event, Finished):
+                    await self._publish_rest()
+                    return
+                await self._take(event)
+
+    async def _take(self, event: VendorEvent) -> None:
+        timeline, progress = self.timeline, self._progress
+        match event:
+            case AudioData(data=data):
+                await self._publish(data)
+                self._watch()
+            case WordTimes(words=times) if times:
+                words = timeline.words(times)
+                if self._begun:
+                    self._output.words(words)
+                else:
+                    self._early += words
+                progress.words(times[-1].end_s, words[-1].end - self._start, time.monotonic())
+                self._watch()
+            case Started(sample_rate=rate):
+                self._rate = rate
+            case ChunkStarted():
+                progress.chunk(True, time.monotonic())
+                self._watch()
+            case ChunkSpoken(text=text, start_s=start_s, end_s=end_s):
+                timeline.chunk(text, start_s, end_s)
+                progress.chunk(False, time.monotonic())
+            case _:
+                pass
+
+    async def _publish(self, data: bytes) -> None:
+        if not self._begun:
+            await self._begin()
+        timeline = self.timeline
+        if self._resampler:
+            data = self._odd + data
+            whole = len(data) - len(data) % timeline.format.sample_bytes
+            self._odd = data[whole:]
+            data = self._resampler.feed(data[:whole])
+        self._output.publish_words(timeline)
+        chunk = timeline.audio(data)
+        self._progress.audio(timeline.format.seconds(chunk.samples), time.monotonic())
+        self._output.audio(timeline, chunk)
+
+    async def _begin(self) -> None:
+        await self._begins(self)
+        self._begun = True
+        self._output.words(self._early)
+        if self._rate != (rate := self.timeline.format.sample_rate):
+            try:
+                self._resampler = Resampler(self._rate, rate)
+            except ValueError as error:
+                raise self._error(f"{self._rate} Hz cannot be converted to {rate} Hz: {error}") from error
+
+    async def _publish_rest(self) -> None:
+        """The vendor has said all: so all the text is spoken, unless it shows that some is not."""
+        timeline, unspoken = self.timeline, self._abilities.unspoken
+        if not self._finish_sent:
+            raise self._error("ended the stream before the text had ended")
+        if timeline.silent(unspoken):
+            raise self._error("no audio for a text that has words")
+        if not self._begun:
+            await self._begin()
+        if self._resampler:
+            self._output.audio(timeline, timeline.audio(self._resampler.flush()))
+        if timeline.missing(unspoken):
+            timeline.doubt_the_end()
+            raise self._error("the last words are missing")
+        timeline.finished()
+        self._output.checkpoint(timeline)
+
+    # the deadline
+
+    def _watch(self) -> None:
+        """See to it that an overdue vendor is noticed."""
+        if self._timer is None and (due := self._progress.due()) is not None:
+            self.owes.set()
+            self._timer = asyncio.get_running_loop().call_later(due - time.monotonic(), self._look)
+
+    def _look(self, *, grace: bool = True) -> None:
+        self._timer, due = None, self._progress.due()
+        if due is None or self._stream is None:
+            return
+        loop, late_s = asyncio.get_running_loop(), time.monotonic() - due
+        if late_s < 0:
+            self._timer = loop.call_later(-late_s, self._look)
+        elif grace:
+            self._timer = loop.call_later(_GRACE_S, lambda: self._look(grace=False))
+        else:
+            self._stream.fail(self._error("stalled: its audio is overdue", Scope.SOCKET))
+
+    def _error(self, text: str, scope: Scope = Scope.STREAM) -> VendorError:
+        return VendorError(self.voice.account.provider.vendor, text, scope=scope, action=Action.RECONNECT)
+
+
+class _Outgoing:
+    """The text of one stream of speech on its way out; whoever wants to know is told of all that is sent."""
+
+    def __init__(self, stream: Stream, tell: Callable[[str], None], text: TurnText, start: int) -> None:
+        self._stream, self._tell, self._text, self._told = stream, tell, text, start
+        self.sent_at = 0.0  # when text was last sent; 0 if never
+
+    async def send(self, phrase: Phrase) -> None:
+        self._note(phrase)
+        await self._stream.text(phrase.text)
+
+    async def flush(self, phrases: list[Phrase]) -> None:
+        last = self._join(phrases)
+        if last or self.sent_at:
+            await self._stream.flush(last)
+
+    async def finish(self, phrases: list[Phrase]) -> bool:
+        """Send what is left and the one flush at the end, unless nothing was sent at all."""
+        last = self._join(phrases)
+        if not last and not self.sent_at:
+            return False
+        await self._stream.finish(last)
+        return True
+
+    def _join(self, phrases: list[Phrase]) -> str:
+        for phrase in phrases:
+            self._note(phrase)
+        return " ".join(phrase.text for phrase in phrases)
+
+    def _note(self, phrase: Phrase) -> None:
+        self._tell(self._text.text[self._told : phrase.end])
+        self._told, self.sent_at = phrase.end, time.monotonic()
+
+
+def _first(group: BaseExceptionGroup[SaystreamError]) -> SaystreamError:
+    """Return the first error of a group, however deep it lies."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _phrases(phraser: Phraser | None, new: str, end: int) -> list[Phrase]:
+    """Return what can be sent now; a vendor that forms phrases itself gets the text as it is."""
+    if phraser is None:
+        return [Phrase(new, end - len(new), end)] if new else []
+    now = time.monotonic()
+    return phraser.poll(now) + (phraser.feed(new, now) if new else [])
