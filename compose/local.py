@@ -12,10 +12,14 @@ from saystream.compose.standin import Behaviour, EngineChoice, StandIn
 from saystream.compose.standin.voices import VoiceUnavailableError, open_voice
 from saystream.workers.worker import Worker
 
-#: The account that stands for the vendor's.
-PROVIDER = "standin"
-#: Our names of voices, and the stand-in's.
-VOICES = {"default": "espeak-en", "narrator": "espeak-en", "marker": "marker"}
+#: Our names of voices, and whose each is. The first one's vendor may fail: another one goes on.
+VOICES = {
+    "default": {"provider": "standin-gradium", "voice_id": "espeak-en", "fallback": ["kugelaudio", "fishaudio"]},
+    "narrator": {"provider": "standin-gradium", "voice_id": "espeak-en"},
+    "marker": {"provider": "standin-gradium", "voice_id": "marker"},
+    "kugelaudio": {"provider": "standin-kugelaudio", "voice_id": "espeak-en", "language": "en"},
+    "fishaudio": {"provider": "standin-fishaudio", "voice_id": "espeak-en"},
+}
 
 
 class Local:
@@ -94,10 +98,18 @@ class Local:
 def with_standin(settings: Settings, standin: StandIn) -> Settings:
     """Add the stand-in's voices; what is configured already stays as it is."""
     key = min(standin.behaviour.api_keys)
-    provider = ProviderSettings.model_validate({"vendor": "gradium", "url": standin.gradium_url, "api_key": key})
-    voices = {name: VoiceSettings(provider=PROVIDER, voice_id=voice_id) for name, voice_id in VOICES.items()}
+    urls = {
+        "gradium": standin.gradium_url,
+        "kugelaudio": standin.kugelaudio_url,
+        "fishaudio": standin.fishaudio_url,
+    }
+    providers = {
+        f"standin-{vendor}": ProviderSettings.model_validate({"vendor": vendor, "url": url, "api_key": key})
+        for vendor, url in urls.items()
+    }
+    voices = {name: VoiceSettings.model_validate(voice) for name, voice in VOICES.items()}
     return settings.model_copy(
-        update={"providers": {PROVIDER: provider, **settings.providers}, "voices": {**voices, **settings.voices}}
+        update={"providers": {**providers, **settings.providers}, "voices": {**voices, **settings.voices}}
     )
 
 

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from saystream.common.events import Audio, Begin, End, Splice
+from saystream.common.redis_client import connect
+from saystream.common.reports import Reports
 from saystream.common.settings import Settings, load
 from saystream.compose.standin import Behaviour, StandIn
 from saystream.compose.standin.marker import Decoded, decode
@@ -135,6 +137,13 @@ class Rig:
         """Wait until the breaker of the first worker's account is in a state."""
         reports = self.workers[0].reports
         await eventually(lambda: any((r.provider, r.breaker) == (provider, state) for r in reports()))
+
+    async def until_reported(self) -> None:
+        """Wait until all workers have told how they are."""
+        async with connect(self.url) as redis:
+            names = {worker.name for worker in self.workers}
+            while not names <= {report.worker for report in (await Reports(redis).read()).workers}:
+                await asyncio.sleep(10 * MS)
 
     async def say(self, session: str, turn: str, text: str | Iterable[str], **request: Any) -> None:
         """Open a turn, send its text in pieces of four characters (or as given), end it."""

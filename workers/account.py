@@ -107,6 +107,11 @@ class Account:
         return self._breaker.allows(time.monotonic())
 
     @property
+    def healthy(self) -> bool:
+        """Whether nothing speaks against the vendor: the breaker is closed."""
+        return self._breaker.state(time.monotonic()) is State.CLOSED
+
+    @property
     def retry_at(self) -> float | None:
         """When the breaker lets a stream through, on the monotonic clock; None: at any time."""
         return self._breaker.retry_at(time.monotonic())

@@ -36,6 +36,8 @@ from saystream.workers.writer import OutboxFull, Writer
 log = logging.getLogger(__name__)
 
 _REPORT_S = 1.0
+#: How long a worker leaves turns to others, whose vendors are well, before it looks again.
+_UNWELL_S = 0.5
 #: A worker that has held nothing and not been heard of for so long is taken out of the group.
 _FORGET_MS = 3_600_000
 _HOUSEKEEPING_S = 60.0
@@ -159,6 +161,9 @@ class Worker:
         share = max(1, self.slots // self.settings.shards)
         look_at = 0.0
         while not self._draining:
+            if await self._had_better_not():
+                await asyncio.sleep(_UNWELL_S)
+                continue
             free = await self._slots.reserve(share)
             try:
                 messages: list[Message] = []
@@ -178,9 +183,27 @@ class Worker:
                 messages = []
                 with contextlib.suppress(RedisUnavailable):
                     await queue.join()  # Redis came back without it
+            if messages and await self._had_better_not():  # they came just when our vendor was found unwell
+                await self._pass_on(messages)
+                messages = []
             for message in messages:
                 self._take(message)
             self._slots.give_back(free - len(messages))
+
+    async def _had_better_not(self) -> bool:
+        """Tell whether none of our vendors is well, and another worker has one that is.
+
+        Who fails turns is faster than who speaks them, and would get them all.
+        """
+        if any(account.healthy for account in self._accounts.values()):
+            return False
+        try:
+            roll = await Reports(self._redis).read()
+        except RedisUnavailable:
+            return False
+        return any(
+            pool.breaker == "closed" for other in roll.workers if other.worker != self.name for pool in other.pools
+        )
 
     def _take(self, message: Message) -> None:
         if earlier := self._held.get(message.id):  # we have lost it without noticing
@@ -335,13 +358,21 @@ class Worker:
 
     async def _hand_back(self, queues: list[Queue]) -> None:
         """Give back turns that Redis handed out to a read that was broken off."""
+        for queue in queues:
+            try:
+                handed_out = await queue.handed_out()
+            except RedisUnavailable as error:
+                log.info("! turns not given back, their lease will end: %s", error)
+            else:
+                await self._pass_on([message for message in handed_out if message.id not in self._held])
+
+    async def _pass_on(self, messages: list[Message]) -> None:
+        """Let other workers have turns that were given to us, and that we have not begun."""
         try:
-            for queue in queues:
-                for message in await queue.handed_out():
-                    if message.id not in self._held:
-                        claim = await self._claim(message)
-                        if isinstance(claim, Claim):
-                            await self._ledger.release(claim)
+            for message in messages:
+                claim = await self._claim(message)
+                if isinstance(claim, Claim):
+                    await self._ledger.release(claim)
         except (RedisUnavailable, Fenced) as error:
             log.info("! turns not given back, their lease will end: %s", error)
 

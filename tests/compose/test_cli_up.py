@@ -77,7 +77,7 @@ def test_nobody_but_its_owner_may_read_where_up_is(home: House) -> None:
 def test_the_voices_of_the_settings_are_spoken_too(home: House) -> None:
     write_voice(home.directory / "saystream.toml", "butler")
     with home.up() as said:
-        assert said["voices"] == ["butler", "default", "marker", "narrator"]
+        assert said["voices"] == ["butler", "default", "fishaudio", "kugelaudio", "marker", "narrator"]
 
 
 def write_voice(path: Path, name: str) -> None:

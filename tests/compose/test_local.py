@@ -31,7 +31,7 @@ async def test_what_is_configured_wins_over_the_stand_in(redis_url: str) -> None
     async with Local(redis_url, settings=settings) as local:
         assert local.redis is None
         assert local.settings.voices["default"] == mine
-        assert set(local.settings.voices) == {"default", "narrator", "marker"}
+        assert set(local.settings.voices) == {"default", "narrator", "marker", "kugelaudio", "fishaudio"}
 
 
 async def test_a_redis_that_is_not_there_is_said_on_entering() -> None:

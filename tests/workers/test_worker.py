@@ -105,6 +105,20 @@ async def test_a_wrong_key_fails_the_turn_with_the_vendors_words_and_without_the
     assert "not-the-key" not in heard.ends["t"].cause + caplog.text
 
 
+async def test_a_worker_whose_vendor_refuses_it_leaves_turns_to_one_that_is_well(redis_url: str) -> None:
+    """It would fail them all, and faster than the other can speak them."""
+    async with rig(redis_url) as well:
+        providers = {"gradium": {"url": well.standin.gradium_url, "api_key": "not-the-key"}}
+        async with rig(redis_url, providers=providers) as unwell:
+            await unwell.until_breaker("gradium", "open")
+            await well.until_reported()
+            for number in range(8):
+                await well.say(f"s{number}", f"t{number}", "Hello there.")
+            for number in range(8):
+                heard = await well.hear(f"s{number}", f"t{number}")
+                assert heard.ends[f"t{number}"].reason is State.DONE
+
+
 async def test_a_silent_vendor_is_given_up_in_time(redis_url: str) -> None:
     """Half of the promise that every wait ends: the first stream owes audio for ever, the second one speaks."""
     async with rig(redis_url, behaviour=Behaviour(first_audio_delay_s=60.0)) as way:
