@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from saystream.common.events import Audio, Begin, End, Splice
+from saystream.common.events import Audio, Begin, End, Splice, Words
 from saystream.common.redis_client import connect
 from saystream.common.reports import Reports
 from saystream.common.settings import Settings, load
@@ -58,6 +58,18 @@ class Heard:
         decoded = self.decoded(turn)
         assert decoded.faults == []
         return [word.text for word in decoded.words]
+
+    def told(self, turn: str) -> list[tuple[int, int]]:
+        """Return where in the text the words stand whose times were told, as a caption holds them in the end."""
+        known: dict[int, int] = {}
+        last: dict[int, int] = {}
+        for event in self.events:
+            if isinstance(event, Splice) and event.turn == turn:
+                known = {start: end for start, end in known.items() if last[start] <= event.offset}
+            elif isinstance(event, Words) and event.turn == turn:
+                known |= {word.start: word.end for word in event.words}
+                last |= {word.start: word.last_sample for word in event.words}
+        return sorted(known.items())
 
     def of(self, turn: str, kind: type[Any]) -> list[Any]:
         """Return a turn's events of one kind."""
@@ -142,7 +154,7 @@ class Rig:
         """Wait until all workers have told how they are."""
         async with connect(self.url) as redis:
             names = {worker.name for worker in self.workers}
-            while not names <= {report.worker for report in (await Reports(redis).read()).workers}:
+            while not names <= {report.worker for report in (await Reports(redis).read()).workers}:  # noqa: ASYNC110
                 await asyncio.sleep(10 * MS)
 
     async def say(self, session: str, turn: str, text: str | Iterable[str], **request: Any) -> None:

@@ -167,6 +167,13 @@ class Stream:
             self.witness.failed(event.error, stalled=stalled)
 
 
+class _Connect(connect):
+    """Follows no redirects: the key is meant for the host that the operator has named, and for no other."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
 class Connection:
     """One WebSocket to a vendor. Its reader always runs, so that a socket that dies idle is noticed at once.
 
@@ -217,7 +224,7 @@ class Connection:
         """
         settings, handshake = provider.settings, provider.handshake(binding)
         try:
-            socket = await connect(
+            socket = await _Connect(
                 handshake.url,
                 additional_headers=dict(handshake.headers),
                 compression=None,  # audio does not shrink, and deflate costs more than the rest of the read
@@ -234,7 +241,7 @@ class Connection:
         except (OSError, WebSocketException, ValueError, EOFError) as error:
             wrong_url = isinstance(error, InvalidURI | ValueError)
             said = "it is not a WebSocket URL" if wrong_url else str(error) or type(error).__name__
-            text = f"cannot connect to {without_password(handshake.url)}: {said}"
+            text = handshake.without_key(f"cannot connect to {without_password(handshake.url)}: {said}")
             if wrong_url:
                 scope, action = Scope.ACCOUNT, Action.FIX_CONFIGURATION
             else:

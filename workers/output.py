@@ -42,9 +42,12 @@ class Output:
         self._words.clear()
         self._line.put(encode_words(self._turn, timeline.position, timeline.spoken, timeline.cut, words))
 
-    def go_back(self, timeline: Timeline, voice: str, cause: str) -> None:
-        """Go on from the timeline's cut with another stream of speech: what was published behind it is replaced."""
-        # Words that are whole stay; the others will be spoken again.
+    def close(self, timeline: Timeline) -> None:
+        """Publish the words that wait and are whole; the stream of speech they belong to has ended."""
         self._words = deque(word for word in self._words if word.last_sample <= timeline.cut)
         self.publish_words(timeline)
+
+    def go_back(self, timeline: Timeline, voice: str, cause: str) -> None:
+        """Go on from the timeline's cut with another stream of speech: what was published behind it is replaced."""
+        self.close(timeline)
         self._line.put(encode_splice(self._turn, timeline.cut, timeline.spoken, cause, voice))

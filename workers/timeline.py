@@ -163,6 +163,9 @@ class _Text:
 
     def find(self, spelled: str) -> tuple[int, int]:
         """Return where a word of the vendor stands; an empty range behind the last one if it is not in the text."""
+        if len(parts := spelled.split()) > 1:  # a segment of several words
+            places = [self.find(part) for part in parts]
+            return places[0][0], places[-1][1]
         letters = _letters(spelled)
         place = self._find_next(letters, spelled) or self._find_guessed(letters) or self._find_run(letters)
         if place is None:

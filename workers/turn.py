@@ -106,6 +106,7 @@ class Attempt:
                 )
             else:
                 if ending is Ending.ALL or not await self._more_text():
+                    self._output.close(self._timeline)  # words of a stream that broke behind its last audio
                     return State.DONE, ""
                 cause = "the text had paused"
 

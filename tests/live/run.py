@@ -4,6 +4,7 @@ It costs a few cents, needs an account, and prints figures; a vendor without a k
 """
 
 import asyncio
+import contextlib
 import os
 import sys
 import time
@@ -106,7 +107,8 @@ async def _turn(url: str, settings: Settings, session: str) -> Figures:
             case Splice():
                 splices += 1
             case End():
-                await saying
+                with contextlib.suppress(SaystreamError):  # why the turn has failed is in its end
+                    await saying
                 first, last = (times[0], times[-1]) if times else (float("nan"), float("nan"))
                 return Figures(event, first, last, samples / rate, words, splices)
             case _:

@@ -8,10 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
 
 from saystream.common.errors import Action, Scope, VendorError
 from saystream.workers.connection import Connection, Stream
-from saystream.workers.providers.base import AudioData, Cancel, Finished, Started, VendorEvent, Warned
+from saystream.workers.providers.base import AudioData, Cancel, Finished, Handshake, Started, VendorEvent, Warned
 from tests.timing import MS, eventually
 from tests.workers.scripted import CAPABILITIES, SPEC, Scripted, ScriptedProtocol, Vendor, all_of, error, vendor
 
@@ -277,6 +280,28 @@ async def test_a_status_instead_of_a_socket_is_for_the_provider_to_read(status: 
         with pytest.raises(VendorError, match=f"HTTP {status}") as caught:
             await Connection.open(here.provider(), "", lambda _: None)
         assert caught.value.code == status
+
+
+async def test_a_redirect_is_not_followed_because_the_key_is_meant_for_one_host() -> None:
+    def redirect(_: ServerConnection, request: Request) -> Response:
+        asked.append(request.path)
+        return Response(302, "Found", Headers({"Location": "/elsewhere"}))
+
+    async def nobody(_: ServerConnection) -> None:
+        raise AssertionError("nothing is upgraded here")
+
+    asked: list[str] = []
+    async with serve(nobody, "127.0.0.1", 0, process_request=redirect) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        with pytest.raises(VendorError, match="HTTP 302"):
+            await Connection.open(Vendor(url=f"ws://127.0.0.1:{port}/there").provider(), "", lambda _: None)
+    assert asked == ["/there"]
+
+
+@pytest.mark.parametrize(("header", "value"), [("x-api-key", "secret"), ("Authorization", "Bearer secret")])
+def test_no_key_stands_in_what_a_server_reflects(header: str, value: str) -> None:
+    handshake = Handshake("ws://vendor", {header: value, "x-api-source": "saystream"})
+    assert handshake.without_key(f"saystream sent {value}") == f"saystream sent {value.replace('secret', '…')}"
 
 
 @pytest.mark.parametrize("url", ["http://example.com/x?key=SECRET", "ws://user:SECRET@127.0.0.1:99999/"])

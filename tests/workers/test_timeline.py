@@ -23,6 +23,15 @@ def spoken_by(text: str, *words: str) -> list[tuple[str, int, int]]:
     return [(text[word.start : word.end], word.start, word.end) for word in timeline.words(times)]
 
 
+def test_a_segment_of_several_words_is_found_as_a_whole() -> None:
+    assert spoken_by("Once upon a time, there was", "Once upon", "a time", "there", "was") == [
+        ("Once upon", 0, 9),
+        ("a time,", 10, 17),
+        ("there", 18, 23),
+        ("was", 24, 27),
+    ]
+
+
 def test_audio_stands_at_the_position_and_moves_it() -> None:
     timeline = Timeline(FORMAT, cut=100)
     chunk = timeline.audio(bytes(160))

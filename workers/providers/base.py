@@ -174,6 +174,13 @@ class Handshake:
     url: str
     headers: Mapping[str, str] = field(repr=False)
 
+    def without_key(self, text: str) -> str:
+        """Return a text in which no header's key stands."""
+        for name, value in self.headers.items():
+            if name.lower() == "authorization" or name.lower().endswith("key"):
+                text = text.replace(value.removeprefix("Bearer "), "…")
+        return text
+
 
 class Protocol(ABC):
     """One connection's rules. Each verb returns the frames to send; `receive` returns what a frame means.

@@ -190,6 +190,8 @@ async def test_a_fault_costs_no_word(redis_url: str, row: Row, kind: Kind, after
         assert (heard.ends["t"].reason, heard.ends["t"].cause) == (State.DONE, "")
         assert heard.words("t") == TEXT.split()
         assert heard.ends["t"].spoken == len(TEXT)
+        if row.word_times:
+            assert [TEXT[start:end] for start, end in heard.told("t")] == TEXT.split()
 
 
 @pytest.mark.parametrize("kind", list(FAULTS), ids=str)
