@@ -144,3 +144,9 @@ class VendorError(SaystreamError):
     def retryable(self) -> bool:
         """Whether the same text can succeed on another socket, now or later."""
         return self.action in (Action.RECONNECT, Action.RETRY_LATER)
+
+
+def first_of(group: BaseExceptionGroup[SaystreamError]) -> SaystreamError:
+    """Return the first error of a group, however deep it lies."""
+    error = group.exceptions[0]
+    return first_of(error) if isinstance(error, BaseExceptionGroup) else error

@@ -145,6 +145,12 @@ class Rig:
             if isinstance(event, Audio) and word in [spoken.text for spoken in heard.decoded(event.turn).words]:
                 return
 
+    async def until_spoken(self, session: str, chars: int) -> None:
+        """Wait until the session's output says that so much of a turn's text is spoken."""
+        async for event in self.listening(session):
+            if isinstance(event, Audio | Words) and event.spoken >= chars:
+                return
+
     async def until_breaker(self, provider: str, state: str) -> None:
         """Wait until the breaker of the first worker's account is in a state."""
         reports = self.workers[0].reports

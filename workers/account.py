@@ -1,6 +1,7 @@
 """An account with a vendor: its pools, one for each binding, its breaker, its share of the quota, its counts."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Coroutine, Sequence
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 
 from saystream.common.errors import Action, SaystreamError, Scope, VendorError
 from saystream.common.reports import PoolReport
-from saystream.workers.breaker import Breaker, State, Weight, weigh
+from saystream.workers.breaker import Breaker, NotAsked, State, Weight, weigh
 from saystream.workers.connection import Stream
 from saystream.workers.pool import Pool
 from saystream.workers.providers.base import Provider, StreamSpec
@@ -80,6 +81,7 @@ class Account:
         self._pool_counts: dict[str, Counts] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = False
+        self._news = asyncio.Event()  # something has moved the breaker, or its probe has ended
         for spec in reversed(usual):  # the first voice's is what the first connection is made ready for
             self._pool(spec).usual = spec
 
@@ -116,6 +118,21 @@ class Account:
         """When the breaker lets a stream through, on the monotonic clock; None: at any time."""
         return self._breaker.retry_at(time.monotonic())
 
+    @property
+    def refusal(self) -> VendorError | None:
+        """Why the breaker would let no stream through now; None: it would."""
+        return None if self.usable else self._refusal()
+
+    async def until_usable(self, most_s: float) -> None:
+        """Wait until the breaker would let a stream through, for so many seconds at most."""
+        until = time.monotonic() + most_s
+        while not self.usable and (now := time.monotonic()) < until:
+            pause_s = min(until, max(self._breaker.retry_at(now) or now, now + 0.001)) - now
+            self._news.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._news.wait()
+
     async def warmed(self) -> None:
         """Wait until each pool has the fewest connections that are kept.
 
@@ -125,16 +142,14 @@ class Account:
         for pool in list(self._pools.values()):
             await pool.warmed()
 
-    async def stream(self, spec: StreamSpec, timeout_s: float | None = None) -> Stream:
-        """Start a stream of speech on a warm connection, or on the first that becomes free.
-
-        Args:
-            timeout_s: how long to wait for a place on a connection; by default, the time to connect.
+    async def stream(self, spec: StreamSpec) -> Stream:
+        """Start a stream of speech on a warm connection, or on the first that becomes free in the time to connect.
 
         Raises:
-            VendorError: the vendor is not asked for now, it refuses, or no place was free in time.
+            NotAsked: the vendor is not asked for now.
+            VendorError: it refuses, or no place was free in time.
         """
-        wait_s = self.provider.settings.connect_timeout_s if timeout_s is None else timeout_s
+        wait_s = self.provider.settings.connect_timeout_s
         if not self.usable:
             raise self._refusal()
         pool = self._pool(spec)
@@ -229,14 +244,14 @@ class Account:
             raise
         return stream
 
-    def _refusal(self) -> VendorError:
-        """Say why the vendor is not asked."""
+    def _refusal(self, kind: type[VendorError] = NotAsked) -> VendorError:
+        """Say why the vendor is not asked: as it has said itself, if an operator must act."""
         error = self._breaker.error
-        if error is None:
-            return self._error("another stream tries whether the vendor is well again", Action.RETRY_LATER)
-        if weigh(error) is Weight.DENIED:
-            return VendorError(error.vendor, error.text, code=error.code, scope=error.scope, action=error.action)
-        return self._error(f"not asked for now, after: {error.text}", Action.RETRY_LATER, error.code)
+        if error is not None and weigh(error) is Weight.DENIED:
+            return self._error(error.text, error.action, error.code)
+        text = f"not asked for now, after: {error.text}" if error else "another stream tries whether it is well again"
+        code = error.code if error else None
+        return kind(self.provider.vendor, text, code=code, scope=Scope.ACCOUNT, action=Action.RETRY_LATER)
 
     def _error(self, text: str, action: Action, code: int | str | None = None) -> VendorError:
         return VendorError(self.provider.vendor, text, code=code, scope=Scope.ACCOUNT, action=action)
@@ -258,6 +273,7 @@ class Account:
     def undecided(self, ticket: int) -> None:
         """A stream has ended without saying anything about the vendor."""
         self._breaker.undecided(ticket)
+        self._news.set()
 
     def failed(
         self, pool: Pool, ticket: int, error: VendorError, *, stalled: bool = False
@@ -335,7 +351,8 @@ class Account:
             log.info("! the limit of %s is not lowered: %s", self.provider.name, error)
 
     def _told(self, before: State) -> None:
-        """Let the pools follow the breaker, if it has moved."""
+        """Let the pools and those who wait follow the breaker, if it has moved."""
+        self._news.set()
         state = self._breaker.state(now := time.monotonic())
         if state is before or not self._open:
             return
@@ -343,7 +360,7 @@ class Account:
             pause_s = (self._breaker.retry_at(now) or now) - now
             log.warning("! %s is not asked for %.1f s: %s", self.provider.name, pause_s, self._breaker.error)
             for pool in self._pools.values():
-                pool.refuse(self._refusal())
+                pool.refuse(self._refusal(VendorError))  # those who wait were let through, and it has come to nothing
         elif state is State.CLOSED:
             log.info("= %s is well again", self.provider.name)
             self._act()

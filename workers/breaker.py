@@ -66,6 +66,10 @@ MOVES: dict[State, dict[Sign, State]] = {
 }
 
 
+class NotAsked(VendorError):
+    """The vendor was not asked, because its breaker does not let the stream through: no news of the vendor."""
+
+
 class Weight(Enum):
     """What an error says about the vendor."""
 

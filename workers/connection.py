@@ -99,17 +99,13 @@ class Stream:
         if not self.over:
             await self._connection.tell(self._connection.protocol.keep_alive(self.key))
 
-    async def events(self, timeout_s: float | None = None) -> list[VendorEvent]:
-        """Return what the vendor has said since the last call; nothing, if it says nothing for so many seconds.
+    async def events(self) -> list[VendorEvent]:
+        """Return what the vendor has said since the last call; wait until it says something.
 
         Raises:
             VendorError: the stream has failed, and all that was said before has been read.
         """
-        if not self._arrived.is_set():
-            await self._wait(timeout_s)
-        if not self._events:
-            self._arrived.clear()
-            return []
+        await self._arrived.wait()
         if isinstance(self._events[0], Failed):
             raise self._events[0].error
         events = []
@@ -118,16 +114,6 @@ class Stream:
         if not self._events:
             self._arrived.clear()
         return events
-
-    async def _wait(self, timeout_s: float | None) -> None:
-        if timeout_s is None:
-            await self._arrived.wait()
-            return
-        timer = asyncio.get_running_loop().call_later(timeout_s, self._arrived.set)
-        try:
-            await self._arrived.wait()
-        finally:
-            timer.cancel()
 
     def cancel(self) -> None:
         """Stop the stream, if it is not over, in the vendor's way."""

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from saystream.common.errors import VendorError
@@ -16,6 +17,9 @@ class Race:
 
     Args:
         won: called with the winner, before its first audio is published.
+
+    Attributes:
+        winner: who has begun.
     """
 
     def __init__(self, won: Callable[[Speech], None]) -> None:
@@ -33,18 +37,23 @@ class Race:
             await asyncio.Event().wait()  # until it is cancelled
 
 
-async def run(race: Race, first: Speech, second: Callable[[], Speech], after_s: float) -> Ending:
-    """Run a stream of speech, and another beside it if the vendor has owed the first one's audio for ``after_s``.
+async def run(
+    race: Race, first: Speech, second: Callable[[], Speech], text: Callable[[], Awaitable[bool]], after_s: float
+) -> Ending:
+    """Run a stream of speech, and another beside it if the first one's audio has been late for ``after_s``.
 
     Both are counted by the first one's account.
+
+    Args:
+        text: waits for something to say; False if there is none to come.
 
     Raises:
         VendorError: of the winner, or of the first where nobody has won.
     """
     counts = first.voice.account.counts
     runs = {asyncio.create_task(first.run(), name="speech"): first}
-    late, won = asyncio.create_task(_late(first, after_s)), asyncio.create_task(race.over.wait())
-    hedged, error = False, None
+    late, won = asyncio.create_task(_late(first, text, after_s)), asyncio.create_task(race.over.wait())
+    hedged, errors = False, dict[Speech, VendorError]()
     try:
         while runs:
             await asyncio.wait(
@@ -54,30 +63,44 @@ async def run(race: Race, first: Speech, second: Callable[[], Speech], after_s: 
                 losers = [run for run, speech in runs.items() if speech is not race.winner]
                 await _drop(losers)
                 runs = {run: speech for run, speech in runs.items() if run not in losers}
-            elif late.done() and not hedged:
-                hedged, other = True, second()
+            elif late.done() and not hedged and (other := second()).voice.account.usable:
+                hedged = True
                 counts.hedges += 1
                 log.info("= no audio from %s yet: %s races it", first.voice.name, other.voice.name)
                 runs[asyncio.create_task(other.run(), name="hedge")] = other
             for run in [run for run in runs if run.done()]:
-                del runs[run]
+                speech = runs.pop(run)
                 try:
                     return run.result()
                 except VendorError as failed:
-                    error = error or failed
-        assert error is not None
-        raise error
+                    errors[speech] = failed
+        raise errors[race.winner or first]
     finally:
         counts.hedges_won += race.winner not in (None, first)
         await _drop([late, won, *runs])
 
 
-async def _late(speech: Speech, after_s: float) -> None:
+async def _late(speech: Speech, text: Callable[[], Awaitable[bool]], after_s: float) -> None:
+    """Wait until text has waited for its audio for ``after_s``: for a stream, or with a vendor that owes audio.
+
+    Between the two nobody is late: a vendor may wait for more text.
+    """
+    got, there = asyncio.create_task(speech.got.wait()), asyncio.ensure_future(text())
+    try:
+        await asyncio.wait([got, there], return_when=asyncio.FIRST_COMPLETED)
+        if not got.done() and there.result():
+            since = time.monotonic()
+            await asyncio.wait([got], timeout=after_s)
+            if not got.done():
+                return
+            after_s -= time.monotonic() - since
+    finally:
+        await _drop([got, there])
     await speech.owes.wait()
     await asyncio.sleep(after_s)
 
 
-async def _drop(tasks: Sequence[asyncio.Task[Any]]) -> None:
+async def _drop(tasks: Sequence[asyncio.Future[Any]]) -> None:
     for task in tasks:
         task.cancel()
     if tasks:

@@ -13,15 +13,46 @@ time, after a pause at the latest; and never before the vendor has had time to a
 
 import math
 from dataclasses import dataclass
+from re import Pattern
 
 #: Nobody speaks faster, in characters a second: audio never counts for more text than this.
 _FASTEST_CHARS_S = 30.0
 #: How much longer than its first answer a vendor may take for a later one.
 _SLOWER = 3.0
 #: No vendor is asked to answer text faster than this, in seconds.
-_SOONEST_S = 0.5
+_SOONEST_S = 1.0
 #: Announced words may end a little behind their audio: times are rounded.
 _ROUNDING_S = 0.1
+
+
+#: A tag or cue that has been open for so many characters is text.
+_LONGEST_TAG = 128
+
+
+class Meter:
+    """Counts the characters that will be heard: letters and digits, none of those in tags and cues.
+
+    Args:
+        unspoken: what a vendor does not speak.
+    """
+
+    def __init__(self, unspoken: Pattern[str] | None) -> None:
+        self._unspoken = unspoken
+        self._held = ""  # may become a tag or cue
+
+    def sent(self, text: str) -> int:
+        """Return how many characters more will be heard with a further piece of text."""
+        if self._unspoken is not None and (self._held or "<" in text or "[" in text):
+            text = self._unspoken.sub(" ", self._held + text)
+            opened = next((at for at in range(max(0, len(text) - _LONGEST_TAG), len(text)) if text[at] in "<["), None)
+            cut = len(text) if opened is None else opened
+            text, self._held = text[:cut], text[cut:]
+        return sum(map(str.isalnum, text))
+
+    def told(self) -> int:
+        """Return how many more, now that the vendor was told to speak: what has only been begun is text."""
+        held, self._held = self._held, ""
+        return sum(map(str.isalnum, held))
 
 
 @dataclass(frozen=True, slots=True)

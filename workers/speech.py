@@ -1,15 +1,16 @@
 """One stream of speech: a turn's text to the vendor from a given place on, and the vendor's audio to the output."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from enum import Enum
 
-from saystream.common.errors import Action, SaystreamError, Scope, VendorError
+from saystream.common.errors import Action, SaystreamError, Scope, VendorError, first_of
 from saystream.common.events import Word
 from saystream.workers.connection import Stream
 from saystream.workers.output import Output
-from saystream.workers.progress import Patience, Progress
+from saystream.workers.progress import Meter, Patience, Progress
 from saystream.workers.providers.base import (
     AudioData,
     ChunkSpoken,
@@ -25,10 +26,16 @@ from saystream.workers.timeline import Timeline
 from saystream.workers.turn_text import TurnText
 from saystream.workers.voices import Voice
 
+log = logging.getLogger(__name__)
+
 #: Characters that are made into phrases at a time.
 _MOST_CHARS = 1024
 #: An overdue vendor is given so long, in seconds, to turn out to be only unread: this process may have been held up.
 _GRACE_S = 0.05
+#: A moment that is so much nearer, in seconds, is worth setting the timer anew.
+_SOONER_S = 0.05
+#: How soon audio has to follow, in seconds, to carry how far the text is spoken; else an entry of its own does.
+_TELL_S = 0.1
 
 
 class Ending(Enum):
@@ -64,6 +71,7 @@ class Speech:
         self._progress = Progress(
             Patience(settings.first_audio_s, settings.pause_s, settings.stall_s, self._abilities.holds_chars)
         )
+        self._meter = Meter(self._abilities.unspoken)
         self._rate = self._abilities.nearest_rate(timeline.format.sample_rate)  # what the vendor sends
         self._resampler: Resampler | None = None
         self._odd = b""  # half a sample, which waits for its other half
@@ -71,8 +79,11 @@ class Speech:
         self._start = timeline.spoken
         self._begun = False
         self._finish_sent = self._paused = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None  # for what is due
+        self._timer_at = 0.0
+        self._telling: asyncio.TimerHandle | None = None
         self._stream: Stream | None = None
+        self.got = asyncio.Event()  # there is a stream to send text to
         self.owes = asyncio.Event()  # the vendor has had enough text to speak
 
     async def run(self) -> Ending:
@@ -82,6 +93,7 @@ class Speech:
             VendorError: it failed, stalled, or left something unsaid.
         """
         stream = self._stream = await self.voice.account.stream(self.voice.spec(self.timeline.format))
+        self.got.set()
         failures: list[SaystreamError] = []
         try:
             async with asyncio.TaskGroup() as group:
@@ -90,10 +102,11 @@ class Speech:
                 if not await sending:
                     receiving.cancel()  # there was nothing to say
         except* SaystreamError as failed:
-            failures.append(_first(failed))
+            failures.append(first_of(failed))
         finally:
-            if self._timer:
-                self._timer.cancel()
+            for timer in (self._timer, self._telling):
+                if timer:
+                    timer.cancel()
             stream.cancel()
         if failures:
             raise failures[0]
@@ -122,8 +135,7 @@ class Speech:
             elif flush_at is not None:
                 flushed += 1
                 await outgoing.flush(phraser.flush() if phraser else [])
-                self._progress.flushed(time.monotonic())
-                self._watch()
+                self._told_to_speak(at_the_end=False)
             elif text.ended and at >= len(text.text):
                 return await self._finish(outgoing, phraser)
             elif not await self._wait(stream, outgoing, phraser, seen):
@@ -134,8 +146,7 @@ class Speech:
         self._finish_sent = True
         if not await outgoing.finish(phraser.flush() if phraser else []):
             return False
-        self._progress.finished(time.monotonic())
-        self._watch()
+        self._told_to_speak(at_the_end=True)
         return True
 
     async def _wait(self, stream: Stream, outgoing: "_Outgoing", phraser: Phraser | None, seen: int) -> bool:
@@ -158,7 +169,16 @@ class Speech:
 
     def _timeline_sent(self, piece: str) -> None:
         self.timeline.sent(piece)
-        self._progress.sent(len(piece), time.monotonic())
+        self._progress.sent(self._meter.sent(piece), time.monotonic())
+        self._watch()
+
+    def _told_to_speak(self, *, at_the_end: bool) -> None:
+        now = time.monotonic()
+        self._progress.sent(self._meter.told(), now)
+        if at_the_end:
+            self._progress.finished(now)
+        else:
+            self._progress.flushed(now)
         self._watch()
 
     # audio from the vendor
@@ -183,9 +203,10 @@ class Speech:
                 await self._publish(data)
                 self._watch()
             case WordTimes(words=times) if times:
-                words = timeline.words(times)
+                before, words = timeline.spoken, timeline.words(times)
                 if self._begun:
                     self._output.words(words)
+                    self._tell_later(before)
                 else:
                     self._early += words
                 progress.words(times[-1].end_s, words[-1].end - self._start, time.monotonic())
@@ -196,7 +217,11 @@ class Speech:
                 progress.chunk(True, time.monotonic())
                 self._watch()
             case ChunkSpoken(text=text, start_s=start_s, end_s=end_s):
-                timeline.chunk(text, start_s, end_s)
+                # What the converter still holds back is the end of the silence behind a piece.
+                held_s = self._resampler.look_ahead_s if self._resampler else 0.0
+                before = timeline.spoken
+                timeline.chunk(text, start_s, max(start_s, end_s - held_s))
+                self._tell_later(before)
                 progress.chunk(False, time.monotonic())
             case _:
                 pass
@@ -210,10 +235,25 @@ class Speech:
             whole = len(data) - len(data) % timeline.format.sample_bytes
             self._odd = data[whole:]
             data = self._resampler.feed(data[:whole])
+        if self._telling:
+            self._telling.cancel()
+            self._telling = None
         self._output.publish_words(timeline)
         chunk = timeline.audio(data)
         self._progress.audio(timeline.format.seconds(chunk.samples), time.monotonic())
         self._output.audio(timeline, chunk)
+
+    def _tell_later(self, before: int) -> None:
+        """Publish how far the text is spoken, if that has moved, unless the next audio does it soon."""
+        if self.timeline.spoken > before and self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(_TELL_S, self._tell)
+
+    def _tell(self) -> None:
+        self._telling = None
+        try:
+            self._output.checkpoint(self.timeline)
+        except SaystreamError as error:  # the turn is not ours any more, and its attempt knows
+            log.debug("! nothing more is published: %s", error)
 
     async def _begin(self) -> None:
         await self._begins(self)
@@ -246,19 +286,28 @@ class Speech:
 
     def _watch(self) -> None:
         """See to it that an overdue vendor is noticed."""
-        if self._timer is None and (due := self._progress.due()) is not None:
-            self.owes.set()
-            self._timer = asyncio.get_running_loop().call_later(due - time.monotonic(), self._look)
+        due = self._progress.due()
+        if due is None or (self._timer is not None and due > self._timer_at - _SOONER_S):
+            return
+        self.owes.set()
+        self._look_at(due, grace=True)
 
-    def _look(self, *, grace: bool = True) -> None:
+    def _look_at(self, moment_s: float, *, grace: bool) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer_at = moment_s
+        delay_s = moment_s - time.monotonic()
+        self._timer = asyncio.get_running_loop().call_later(delay_s, lambda: self._look(grace=grace))
+
+    def _look(self, *, grace: bool) -> None:
         self._timer, due = None, self._progress.due()
         if due is None or self._stream is None:
             return
-        loop, late_s = asyncio.get_running_loop(), time.monotonic() - due
-        if late_s < 0:
-            self._timer = loop.call_later(-late_s, self._look)
+        now = time.monotonic()
+        if now < due:
+            self._look_at(due, grace=True)
         elif grace:
-            self._timer = loop.call_later(_GRACE_S, lambda: self._look(grace=False))
+            self._look_at(now + _GRACE_S, grace=False)
         else:
             self._stream.fail(self._error("stalled: its audio is overdue", Scope.SOCKET))
 
@@ -298,12 +347,6 @@ class _Outgoing:
     def _note(self, phrase: Phrase) -> None:
         self._tell(self._text.text[self._told : phrase.end])
         self._told, self.sent_at = phrase.end, time.monotonic()
-
-
-def _first(group: BaseExceptionGroup[SaystreamError]) -> SaystreamError:
-    """Return the first error of a group, however deep it lies."""
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _phrases(phraser: Phraser | None, new: str, end: int) -> list[Phrase]:

@@ -18,6 +18,11 @@ _LOOK_AHEAD = 64
 _LETTERS = 3
 #: So many characters of a script without blanks are found only by looking ahead if they stand together.
 _RUN = 4
+#: How far ahead a piece of several words is looked for, in characters beside twice its own: at first, and if it fails.
+_PIECE_AHEAD = 64, 2000
+#: What words that are not in the text can stand for: so many letters for each second of them, and a few more.
+_LETTERS_A_SECOND = 30
+_LETTERS_MORE = 8
 #: Scripts that are written without blanks: a part of what stands together may be a word.
 _BARE = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
@@ -26,6 +31,9 @@ _BARE = re.compile(
 _DOUBT_S = 0.03
 #: What a vendor may say nothing of: a tag, a cue.
 _BRACKETED = re.compile(r"<[^<>]{0,126}>|\[[^\[\]]{0,126}\]")
+_LONGEST_BRACKETED = 128
+_BLANKS = re.compile(r"\s*")
+_MARKS = re.compile(r"[\W_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +70,6 @@ class Timeline:
         self._words_until = -1  # last sample of the words that were reported
         self._odd = b""
 
-    @property
-    def text_sent(self) -> bool:
-        """Whether the stream was given any text."""
-        return self._text.end > self._text.start
-
     def silent(self, unspoken: re.Pattern[str] | None = None) -> bool:
         """Tell whether the stream was given words, beside what is ``unspoken``, and has answered with no audio."""
         return self.position == self._base and self._text.has_words(unspoken)
@@ -74,8 +77,9 @@ class Timeline:
     def missing(self, unspoken: re.Pattern[str] | None = None) -> bool:
         """Tell, at the end, whether the vendor has left out the last words.
 
-        So it is if it has reported words and there are more behind the last of them. A vendor that has reported further
-        words, which are not in the text, has rewritten what is there (``$3.50``) and left nothing out.
+        So it is if it has reported words and there are more behind the last of them. Where the vendor has reported
+        further words, which are not in the text, it has rewritten what is there (``$3.50``): they stand for as much
+        text as can be spoken in their time.
         """
         return self._words_until >= 0 and self._text.left_out(unspoken)
 
@@ -89,7 +93,7 @@ class Timeline:
         for spelled, start_s, end_s in times:
             first = self._sample(start_s)
             last = max(first, self._sample(end_s))
-            start, end = self._text.find(spelled)
+            start, end = self._text.find(spelled, max(0.0, end_s - start_s))
             self._coming.append((end, last))
             self._words_until = max(self._words_until, last)
             words.append(Word(spelled, start, end, first, last))
@@ -100,7 +104,7 @@ class Timeline:
         """Take a piece of the text that is spoken from here to there, where the vendor reports no words of it."""
         if self._words_until > self._sample(start_s) or not text:
             return
-        if (end := self._text.find_piece(text)) is not None:
+        if (end := self._text.find_piece(text, max(0.0, end_s - start_s))) is not None:
             self._coming.append((end, self._sample(end_s)))
             self._settle()
 
@@ -137,7 +141,10 @@ class Timeline:
 
 
 class _Text:
-    """The text that a stream of speech was given, and how far its words have been found in it."""
+    """The text that a stream of speech was given, and how far its words have been found in it.
+
+    What is done for a word does not grow with the text: a turn may be hours long, and all of it may be there at once.
+    """
 
     def __init__(self, start: int) -> None:
         self.start = start  # of `_text` in the turn's text
@@ -145,59 +152,59 @@ class _Text:
         self._at = 0  # behind the last word that was found
         self._guess: int | None = None  # behind a word that was found by looking ahead
         self._run = ""  # the last characters that were not found, of a script without blanks
-        self._unknown = False  # words were reported since that are not in the text
+        self._rewritten = 0.0  # letters that words which were reported since, and are not in the text, can stand for
 
     @property
     def end(self) -> int:
         return self.start + len(self._text)
 
     def has_words(self, unspoken: re.Pattern[str] | None) -> bool:
-        return _has_letters(self._text, unspoken)
+        return _count_letters(self._text, unspoken) > 0
 
     def left_out(self, unspoken: re.Pattern[str] | None) -> bool:
-        """Tell whether there are words behind the last one that was found, and no other was reported since."""
-        return not self._unknown and _has_letters(self._text[self._at :], unspoken)
+        """Tell whether there is more behind the last word that was found than the words reported since stand for."""
+        return _count_letters(self._text[self._at :], unspoken) > self._rewritten
 
     def append(self, text: str) -> None:
-        self._text += text
+        # A string of which there is only this name grows in place; an attribute would be copied each time.
+        longer, self._text = self._text, ""
+        longer += text
+        self._text = longer
 
-    def find(self, spelled: str) -> tuple[int, int]:
+    def find(self, spelled: str, seconds: float) -> tuple[int, int]:
         """Return where a word of the vendor stands; an empty range behind the last one if it is not in the text."""
         if len(parts := spelled.split()) > 1:  # a segment of several words
-            places = [self.find(part) for part in parts]
+            places = [self.find(part, seconds / len(parts)) for part in parts]
             return places[0][0], places[-1][1]
         letters = _letters(spelled)
         place = self._find_next(letters, spelled) or self._find_guessed(letters) or self._find_run(letters)
         if place is None:
             self._guess = self._look_ahead(letters) if len(letters) >= _LETTERS else None
-            self._unknown = self._unknown or bool(letters)
+            self._not_found(letters, seconds)
             return self.start + self._at, self.start + self._at
         start, end = place
         self._found(end)
         return self.start + start, self.start + self._at
 
-    def find_piece(self, piece: str) -> int | None:
+    def find_piece(self, piece: str, seconds: float) -> int | None:
         """Return the end of a piece of several words, the next one or one further on; None if it is not there."""
-        wanted = _letters(piece)
-        if not wanted:
+        if not (wanted := _letters(piece)):
             return None
-        letters, ends = "", []
-        for at in range(self._at, len(self._text)):
-            more = _letters(self._text[at])
-            letters += more
-            ends += [at + 1] * len(more)
         # Further on only if the piece before was rewritten; the first place may be too early, never too late.
-        if (first := letters.find(wanted)) < 0:
-            return None
-        self._found(ends[first + len(wanted) - 1])
-        return self.start + self._at
+        for ahead in _PIECE_AHEAD:
+            first = _letters(self._text[self._at : self._at + 2 * len(piece) + ahead]).find(wanted)
+            if first >= 0:
+                self._found(self._behind_letters(first + len(wanted)))
+                return self.start + self._at
+        self._not_found(wanted, seconds)
+        return None
 
     def _find_next(self, letters: str, spelled: str) -> tuple[int, int] | None:
         at = self._skip_blanks(self._at)
         if not letters:
             end = self._match(at, spelled.strip(), exact=True)
             return None if end is None else (at, end)
-        while True:
+        for _ in range(_LOOK_AHEAD):
             if (end := self._match(at, letters, exact=False)) is not None:
                 return at, end
             letter = self._skip_marks(at)  # the vendor may say nothing of marks that stand alone
@@ -205,8 +212,9 @@ class _Text:
                 return self._start_of_word(letter), end
             bracketed = self._next_bracketed(at)
             if bracketed is None:
-                return None
+                break
             at = self._skip_blanks(bracketed)
+        return None
 
     def _find_guessed(self, letters: str) -> tuple[int, int] | None:
         """Two words in a row that are found by looking ahead are no accident."""
@@ -228,7 +236,11 @@ class _Text:
 
     def _found(self, end: int) -> None:
         self._at = self._behind_marks(end)
-        self._guess, self._run, self._unknown = None, "", False
+        self._guess, self._run, self._rewritten = None, "", 0.0
+
+    def _not_found(self, letters: str, seconds: float) -> None:
+        if letters:
+            self._rewritten = (self._rewritten or _LETTERS_MORE) + seconds * _LETTERS_A_SECOND
 
     def _look_ahead(self, letters: str) -> int | None:
         """Return the end of the next place where a word stands. Only a guess: the vendor may mean another one."""
@@ -246,18 +258,22 @@ class _Text:
             end += 1
         return end
 
-    def _skip_blanks(self, at: int) -> int:
-        while at < len(self._text) and self._text[at].isspace():
+    def _behind_letters(self, count: int) -> int:
+        """Return the end of so many letters behind the last word that was found."""
+        at = self._at
+        while count > 0 and at < len(self._text):
+            count -= len(_letters(self._text[at]))
             at += 1
         return at
 
+    def _skip_blanks(self, at: int) -> int:
+        return _end(_BLANKS, self._text, at)
+
     def _next_bracketed(self, at: int) -> int | None:
         """Return the end of the tag or cue that comes next, before any word."""
-        while at < len(self._text) and not self._text[at].isalnum():
-            if bracketed := _BRACKETED.match(self._text, at):
-                return bracketed.end()
-            at += 1
-        return None
+        letter = self._skip_marks(at)
+        bracketed = _BRACKETED.search(self._text, at, letter + _LONGEST_BRACKETED)
+        return bracketed.end() if bracketed and bracketed.start() < letter else None
 
     def _start_of_word(self, at: int) -> int:
         while at > self._at and not self._text[at - 1].isspace():
@@ -265,9 +281,7 @@ class _Text:
         return at
 
     def _skip_marks(self, at: int) -> int:
-        while at < len(self._text) and not self._text[at].isalnum():
-            at += 1
-        return at
+        return _end(_MARKS, self._text, at)
 
     def _match(self, at: int, wanted: str, *, exact: bool) -> int | None:
         """Return the end of what stands at ``at`` if it is what is wanted: the same letters, unless ``exact``."""
@@ -275,8 +289,9 @@ class _Text:
         if exact:
             return at + len(wanted) if wanted and text.startswith(wanted, at) else None
         found = 0
+        stop = min(len(text), at + 4 * len(wanted) + _LOOK_AHEAD)  # with the marks and accents between its letters
         while found < len(wanted):
-            if at >= len(text):
+            if at >= stop:
                 return None
             if letters := _letters(text[at]):
                 if not wanted.startswith(letters, found):
@@ -296,8 +311,14 @@ def _goes_on(text: str, at: int) -> bool:
     return after.isalnum() and before.isalnum() and not _BARE.match(before) and not _BARE.match(after)
 
 
-def _has_letters(text: str, unspoken: re.Pattern[str] | None) -> bool:
-    return bool(_letters(unspoken.sub(" ", text) if unspoken else text))
+def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
+    """Return the end of what a pattern matches at ``at``, which may be nothing."""
+    match = pattern.match(text, at)
+    return match.end() if match else at
+
+
+def _count_letters(text: str, unspoken: re.Pattern[str] | None) -> int:
+    return len(_letters(unspoken.sub(" ", text) if unspoken else text))
 
 
 def _letters(text: str) -> str:

@@ -5,13 +5,14 @@ import logging
 import time
 
 from saystream.common.backoff import Backoff
-from saystream.common.errors import Fenced, InvalidToken, RedisUnavailable, SaystreamError, VendorError
+from saystream.common.errors import Fenced, InvalidToken, RedisUnavailable, SaystreamError, VendorError, first_of
 from saystream.common.ledger import Claim, Ledger
 from saystream.common.states import State
+from saystream.workers.breaker import NotAsked
 from saystream.workers.hedge import Race
 from saystream.workers.hedge import run as hedged
 from saystream.workers.output import Output
-from saystream.workers.route import Route
+from saystream.workers.route import Route, Step
 from saystream.workers.speech import Ending, Speech
 from saystream.workers.timeline import Timeline
 from saystream.workers.turn_text import Sealed, TurnText
@@ -35,10 +36,11 @@ class Attempt:
     """
 
     def __init__(self, claim: Claim, voice: Voice, ledger: Ledger, line: Line, text: TurnText, streams: int) -> None:
-        self._claim, self._voice, self._ledger, self._line, self._text = claim, voice, ledger, line, text
-        self._streams = streams
+        self._claim, self._ledger, self._line, self._text = claim, ledger, line, text
         self._timeline = Timeline(claim.format, claim.cut, claim.spoken)
         self._output = Output(line, claim.ref.turn)
+        self._voices = [voice, *voice.fallbacks]
+        self._route = Route([voice.name for voice in self._voices], streams, self._opens_at)
         self._spoke = voice.name  # who listeners think speaks
 
     async def run(self) -> str:
@@ -75,40 +77,57 @@ class Attempt:
                 watching.cancel()
                 return how
         except* SaystreamError as failed:
-            stopped.append(_first(failed))
+            stopped.append(first_of(failed))
         if isinstance(stopped[0], InvalidToken):  # it will not be one at the next attempt either
             return State.FAILED, str(stopped[0])
         raise stopped[0]
 
     async def _speak(self) -> tuple[State, str]:
         """Have the text spoken by the voice, or by those that go on when it fails."""
-        voices = (self._voice, *self._voice.fallbacks)
-        route = Route([voice.name for voice in voices], self._streams, lambda at: voices[at].account.retry_at)
+        route = self._route
         step, cause = route.first(time.monotonic()), ""
+        not_asked = str(self._voices[0].account.refusal or "")  # tells only why another voice speaks
         while True:
-            if step.wait_s:
-                await asyncio.sleep(step.wait_s)
-            before = self._timeline.cut
+            await self._wait(step)
+            before, voice = self._timeline.cut, self._voices[step.voice]
+            if not await self._ready(voice):
+                break
             try:
-                ending = await self._speak_once(voices[step.voice], cause)
+                ending = await self._speak_once(voice, cause or (not_asked if voice.name != self._spoke else ""))
             except VendorError as error:
-                further, cause = self._timeline.cut > before, str(error)
+                further = self._timeline.cut > before
                 following = route.failed(error, further=further, now=time.monotonic())
                 if following is None:
                     return State.FAILED, route.cause
                 step = following
-                log.info(
-                    "↻ %s: %s; %s goes on at sample %d",
-                    self._claim.ref.turn,
-                    error,
-                    voices[step.voice].name,
-                    self._timeline.cut,
-                )
+                if isinstance(error, NotAsked):
+                    not_asked = str(error)
+                    continue
+                cause, name = str(error), self._voices[step.voice].name
+                log.info("↻ %s: %s; %s goes on at sample %d", self._claim.ref.turn, error, name, self._timeline.cut)
             else:
                 if ending is Ending.ALL or not await self._more_text():
-                    self._output.close(self._timeline)  # words of a stream that broke behind its last audio
-                    return State.DONE, ""
-                cause = "the text had paused"
+                    break
+                step, cause = route.went_well(), "the text had paused"
+        self._output.close(self._timeline)  # words of a stream that broke behind its last audio
+        return State.DONE, ""
+
+    async def _wait(self, step: Step) -> None:
+        if step.sooner:
+            await self._voices[step.voice].account.until_usable(step.wait_s)
+        elif step.wait_s:
+            await asyncio.sleep(step.wait_s)
+
+    async def _ready(self, voice: Voice) -> bool:
+        """Wait for text, if the stream would be the probe of its account; False: there is none to come.
+
+        Nobody else may ask the vendor until a probe has spoken, so it must not wait for an LLM.
+        """
+        account = voice.account
+        refusal = account.refusal
+        if account.healthy or (refusal is not None and not refusal.retryable):
+            return True
+        return await self._more_text()
 
     async def _speak_once(self, voice: Voice, cause: str) -> Ending:
         """Speak what has not been spoken, in one stream of speech; ``cause`` says why the one before has ended.
@@ -124,22 +143,32 @@ class Attempt:
 
         def begin(winner: Speech) -> None:
             self._timeline, name = winner.timeline, winner.voice.name
+            if winner is not first:
+                self._take_over(winner.voice)
             if cause or name != self._spoke:
-                self._output.go_back(self._timeline, name, cause or f"{self._spoke} was late")
+                self._output.go_back(self._timeline, name, cause or f"{voice.name} was late")
             self._spoke = name
 
         race = Race(begin)
         first, hedge, after_ms = speech(voice), voice.hedge, voice.settings.hedge_ms
         if hedge is None or after_ms is None:
             return await first.run()
-        return await hedged(race, first, lambda: speech(hedge), after_ms / 1000)
+        return await hedged(race, first, lambda: speech(hedge), self._more_text, after_ms / 1000)
+
+    def _take_over(self, voice: Voice) -> None:
+        if voice not in self._voices:
+            self._voices.append(voice)
+        self._route.took_over(self._voices.index(voice), voice.name)
+
+    def _opens_at(self, at: int) -> float | None:
+        return self._voices[at].account.retry_at
 
     async def _more_text(self) -> bool:
         """Wait for text behind what is spoken; False if there is none to come."""
         text = self._text
-        while not text.ended and len(text.text) <= self._timeline.spoken:
+        while not (there := bool(text.text[self._timeline.spoken :].strip())) and not text.ended:
             await text.more(text.changes)
-        return bool(text.text[self._timeline.spoken :].strip())
+        return there
 
     # the end
 
@@ -165,9 +194,3 @@ class Attempt:
                 log.info("↻ %s given back at sample %d", self._claim.ref.turn, self._timeline.cut)
         except (TimeoutError, SaystreamError) as error:
             log.info("! %s not given back, its lease will end: %s", self._claim.ref.turn, error)
-
-
-def _first(group: BaseExceptionGroup[SaystreamError]) -> SaystreamError:
-    """Return the first error of a group, however deep it lies."""
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error

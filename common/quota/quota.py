@@ -8,8 +8,8 @@ What is certain, and what is not:
   place in the line.
 - A worker that is cut off or frozen for longer than a lease has *lost* its places (`Lease.lost`): others may have got
   them. Its streams may be open all the same, so they are entered again, even above the limit, as soon as Redis answers;
-  before that it takes no place. To stay within the limit even then, streams whose lease is lost must be broken off, as
-  a worker does with turns whose lease is lost.
+  before that it takes no place. Nothing breaks such streams off for the quota's sake: what ends them is that a worker
+  whose leases are lost drops its turns. Until it has noticed the limit may be passed.
 - If Redis has lost its memory, the first worker that notices closes the account for a lease, in which every worker
   enters what it holds. Nobody notices what a failover loses of the last moments; that heals with the next renewal.
 """

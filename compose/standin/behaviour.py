@@ -114,7 +114,7 @@ class Behaviour:
     idle_context_s: float = 20.0
     """KugelAudio: a context of /ws/tts/multi that hears nothing for so long is closed."""
     idle_socket_s: float | None = None
-    """Gradium and Fish Audio: a socket on which no request runs is closed after so long."""
+    """A socket on which no request runs is closed after so long, as its vendor closes it."""
     keeps_socket: bool = True
     """Fish Audio: whether the socket stays open after `finish`; its documents disagree."""
     fault: Fault | None = None

@@ -44,6 +44,11 @@ class Wire(ServerConnection):
         """Leave the connection half-open: what comes is dropped unread, until the client is gone."""
         self.silent = True
 
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Say goodbye, unless the connection is silent."""
+        if not self.silent:
+            await super().close(code, reason)
+
     async def gate(self) -> None:
         """Pass, unless the connection is silent: then wait for its end.
 

@@ -80,7 +80,7 @@ def test_a_file_can_be_said(home: House, session: str) -> None:
 def test_an_unknown_voice_is_refused_with_those_that_are_known(home: House) -> None:
     refused = home.run("say", "--voice", "baritone", "La.")
     assert refused.returncode == 2
-    assert "'baritone'; known are: default, marker, narrator" in refused.stderr
+    assert "'baritone'; known are: default, fishaudio, kugelaudio, marker, narrator" in refused.stderr
 
 
 def test_saying_the_same_again_with_the_same_turn_changes_nothing(home: House, session: str) -> None:

@@ -348,17 +348,18 @@ class _Place:
 async def all_of(stream: Stream) -> bytes:
     """Read a stream to its end; return its audio."""
     audio = b""
-    while True:
-        for event in await stream.events(5.0):
-            if isinstance(event, AudioData):
-                audio += event.data
-            elif isinstance(event, Finished):
-                return audio
+    async with asyncio.timeout(5.0):
+        while True:
+            for event in await stream.events():
+                if isinstance(event, AudioData):
+                    audio += event.data
+                elif isinstance(event, Finished):
+                    return audio
 
 
-async def speak(account: Account, text: str, spec: StreamSpec = SPEC, timeout_s: float | None = None) -> bytes:
+async def speak(account: Account, text: str, spec: StreamSpec = SPEC) -> bytes:
     """Have a text spoken; return its audio."""
-    stream = await account.stream(spec, timeout_s)
+    stream = await account.stream(spec)
     try:
         await stream.finish(text)
         return await all_of(stream)

@@ -7,14 +7,15 @@ import pytest
 
 from saystream.common.errors import Action, RedisUnavailable, Scope, VendorError
 from saystream.workers.account import Account, Lease
+from saystream.workers.breaker import NotAsked
 from saystream.workers.providers.base import Cancel
 from tests.timing import MS, eventually
 from tests.workers.scripted import SPEC, Places, all_of, error, speak, vendor
 
 
-async def fails(account: Account, timeout_s: float = 5.0) -> VendorError:
+async def fails(account: Account) -> VendorError:
     with pytest.raises(VendorError) as caught:
-        await speak(account, "hello", timeout_s=timeout_s)
+        await speak(account, "hello")
     return caught.value
 
 
@@ -65,6 +66,50 @@ async def test_a_probe_that_fails_opens_it_again() -> None:
             await fails(account)
             assert (account.retry_at or 0) > (before or 0)
             assert not account.usable
+
+
+async def test_who_waits_for_the_vendor_is_woken_when_a_probe_has_spoken() -> None:
+    settings: dict[str, Any] = {"breaker_failures": 1, "breaker_s": 20 * MS}
+    async with vendor(fails=error()) as here, here.account(**settings) as account:
+        await fails(account)
+        here.fails = None
+        await account.until_usable(5.0)  # the pause, which no event ends
+        here.gate.clear()
+        probe = asyncio.create_task(speak(account, "are you well?"))
+        await here.until(lambda vendor: len(vendor.verbs("finish")) == 2)
+        assert isinstance(await fails(account), NotAsked)
+        waiting = [asyncio.create_task(account.until_usable(30.0)) for _ in range(3)]
+        await asyncio.sleep(0)
+        here.gate.set()
+        assert await probe
+        async with asyncio.timeout(1.0):
+            await asyncio.gather(*waiting)
+        assert account.refusal is None
+
+
+async def test_a_probe_that_ends_undecided_wakes_those_who_wait() -> None:
+    settings: dict[str, Any] = {"breaker_failures": 1, "breaker_s": 20 * MS}
+    async with vendor(fails=error()) as here, here.account(**settings) as account:
+        await fails(account)
+        await account.until_usable(5.0)
+        probe = await account.stream(SPEC)
+        assert "it broke" in str(account.refusal)
+        await account.until_usable(20 * MS)
+        assert not account.usable, "it waits for no longer than it is told to"
+        waiting = asyncio.create_task(account.until_usable(30.0))
+        await asyncio.sleep(0)
+        probe.cancel()
+        async with asyncio.timeout(1.0):
+            await waiting
+        assert account.usable
+
+
+async def test_those_whose_connection_failed_had_asked() -> None:
+    """They are told that nobody is asked any more, but it is no refusal of ours: their try has come to nothing."""
+    async with vendor(status=503) as here, here.account(breaker_failures=1, breaker_s=60, min=1) as account:
+        first = await fails(account)
+        assert not isinstance(first, NotAsked)
+        assert isinstance(await fails(account), NotAsked)
 
 
 async def test_stalls_count_as_failures() -> None:
@@ -195,7 +240,10 @@ async def test_a_turn_that_gets_no_place_in_time_says_so() -> None:
 async def test_places_are_given_back_on_every_path() -> None:
     """Each exactly once: the scripted quota does not forgive a second time."""
     places = Places()
-    async with vendor() as here, here.account(places, max=2, breaker_failures=100) as account:
+    async with (
+        vendor() as here,
+        here.account(places, max=2, breaker_failures=100, connect_timeout_s=200 * MS) as account,
+    ):
         await speak(account, "finished")
         here.fails_alone = error("failed", Scope.STREAM)
         await fails(account)
@@ -215,7 +263,7 @@ async def test_places_are_given_back_on_every_path() -> None:
             await all_of(cut)
         busy = [await account.stream(SPEC) for _ in range(2)]
         with pytest.raises(VendorError, match="no connection became free"):
-            await account.stream(SPEC, timeout_s=MS)
+            await account.stream(SPEC)
         for stream in busy:
             stream.cancel()
         await eventually(lambda: places.out == 0)

@@ -14,7 +14,7 @@ from websockets.http11 import Request, Response
 
 from saystream.common.errors import Action, Scope, VendorError
 from saystream.workers.connection import Connection, Stream
-from saystream.workers.providers.base import AudioData, Cancel, Finished, Handshake, Started, VendorEvent, Warned
+from saystream.workers.providers.base import AudioData, Cancel, Finished, Handshake, VendorEvent, Warned
 from tests.timing import MS, eventually
 from tests.workers.scripted import CAPABILITIES, SPEC, Scripted, ScriptedProtocol, Vendor, all_of, error, vendor
 
@@ -77,14 +77,6 @@ async def test_a_stream_is_told_of_once_in_order() -> None:
         stream.fail(error())
         assert heard.signs == ["spoke", "finished", "gone"]
         assert repr(connection) == "<Connection to scripted: idle, 1 turns>"
-
-
-async def test_events_wait_no_longer_than_they_are_told_to() -> None:
-    async with vendor(silent=True) as here, connected(here) as connection:
-        stream, _ = await start(connection)
-        await stream.finish("hello")
-        assert all(isinstance(event, Started) for event in await stream.events(1.0))
-        assert await stream.events(MS) == []
 
 
 async def test_a_broken_connection_fails_its_stream_behind_all_that_was_said() -> None:

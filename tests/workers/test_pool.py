@@ -110,14 +110,14 @@ async def test_waiting_turns_are_served_in_their_order() -> None:
 
 
 async def test_a_turn_that_gives_up_waiting_leaves_the_place_to_the_next() -> None:
-    async with vendor() as here, here.account(max=1) as account:
+    async with vendor() as here, here.account(max=1, connect_timeout_s=0.2) as account:
         busy = await account.stream(SPEC)
         waiting = asyncio.create_task(account.stream(SPEC))
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.wait([waiting])
-        with pytest.raises(VendorError, match=r"no connection became free within 0\.001 s"):
-            await account.stream(SPEC, timeout_s=0.001)
+        with pytest.raises(VendorError, match=r"no connection became free within 0\.2 s"):
+            await account.stream(SPEC)
         await busy.finish("first")
         await all_of(busy)
         await speak(account, "second")
@@ -232,10 +232,10 @@ async def test_a_vendor_that_closes_after_a_turn_is_learned_and_its_connections_
     async with vendor(closes_after=1000) as here, here.account(capabilities={"settle_s": 100.0}, max=1) as account:
         await speak(account, "first")
         here.gated = "close"
-        await speak(account, "second", timeout_s=1.0)  # on a new one, for the first was closed
+        await speak(account, "second")  # on a new one, for the first was closed
         here.gate.clear()
-        await speak(account, "third", timeout_s=1.0)
-        await speak(account, "fourth", timeout_s=1.0)  # nobody waits for what will be closed anyhow
+        await speak(account, "third")
+        await speak(account, "fourth")  # nobody waits for what will be closed anyhow
         assert [number for number, _ in here.verbs("open")] == [1, 2, 3, 4]
         assert account.counts.failures == 0
 
@@ -305,9 +305,9 @@ async def test_the_pools_of_an_account_share_its_room() -> None:
     async with vendor() as here, here.account(usual=models, min=1, max=2) as account:
         for _ in range(3):
             for model in models:
-                await speak(account, "hello", model, timeout_s=5.0)
+                await speak(account, "hello", model)
         busy = [await account.stream(model) for model in models[:2]]
-        waiting = asyncio.create_task(speak(account, "at last", models[2], timeout_s=5.0))
+        waiting = asyncio.create_task(speak(account, "at last", models[2]))
         await eventually(lambda: sum(pool.waiting for pool in account.pools) == 1)
         await busy[0].finish("done")
         await all_of(busy[0])
@@ -321,16 +321,16 @@ async def test_the_pools_of_an_account_share_its_room() -> None:
 async def test_a_vendor_that_is_not_there_fails_the_turn_in_time_and_says_so() -> None:
     async with vendor() as here:
         pass
-    async with Account(here.provider(), [SPEC]) as account:
+    async with Account(here.provider(connect_timeout_s=100 * MS), [SPEC]) as account:
         with pytest.raises(VendorError, match="cannot connect to ws://127"):
-            await account.stream(SPEC, timeout_s=0.1)
+            await account.stream(SPEC)
 
 
 async def test_a_try_to_connect_is_not_repeated_in_haste() -> None:
-    async with vendor(status=503) as here, here.account() as account:
+    async with vendor(status=503) as here, here.account(connect_timeout_s=50 * MS) as account:
         for _ in range(3):
             with pytest.raises(VendorError, match="HTTP 503"):
-                await account.stream(SPEC, timeout_s=0.05)
+                await account.stream(SPEC)
         assert here.upgrades <= 4
 
 

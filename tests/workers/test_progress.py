@@ -1,12 +1,34 @@
 """When audio counts as overdue."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saystream.workers.progress import Patience, Progress
+from saystream.workers.progress import Meter, Patience, Progress
 
 PATIENCE = Patience(first_audio_s=3.0, pause_s=5.0, stall_s=0.5, holds_chars=60)
+
+
+CUE = re.compile(r"<[^<>]*>|\[[^\[\]]*\]")
+
+
+@given(st.lists(st.sampled_from(["[laugh]", "<b>", "<break time='1s'/>", "laugh", " ", "ok", "…"]), max_size=30))
+def test_what_is_heard_does_not_depend_on_how_the_text_was_cut(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    one, many = Meter(CUE), Meter(CUE)
+    whole = one.sent(text) + one.told()
+    assert sum(map(many.sent, pieces)) + many.told() == whole
+    assert sum(map(many.sent, text)) + many.told() == whole
+
+
+def test_tags_cues_and_marks_are_not_heard() -> None:
+    meter = Meter(CUE)
+    assert meter.sent("Hi! [laughing softly] ") == 2
+    assert meter.sent("<break ") == 0
+    assert meter.sent("time='1s'/>… you") == 3
+    assert (meter.sent("a < b and c"), meter.told()) == (1, 5)
 
 
 @pytest.fixture
@@ -46,8 +68,8 @@ def test_audio_is_due_when_a_listener_runs_dry(progress: Progress) -> None:
     progress.sent(1000, 0.0)
     progress.audio(0.08, 0.2)
     progress.audio(0.08, 0.28)
-    # 0.2 s to the first audio: a later answer may take three times as long, and not less than half a second
-    assert progress.due() == pytest.approx(0.6 + 0.5)
+    # 0.2 s to the first audio: a later answer may take three times as long, and not less than a second
+    assert progress.due() == pytest.approx(1.0 + 0.5)
     for step in range(2, 40):
         progress.audio(0.08, 0.2 + 0.08 * step)
     assert progress.due() == pytest.approx(0.2 + 40 * 0.08 + 0.5)

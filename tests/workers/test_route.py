@@ -8,11 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saystream.common.errors import Action, Scope, VendorError
+from saystream.workers.breaker import NotAsked
 from saystream.workers.route import Route, Step
 
 
 def error(action: Action, text: str = "it broke") -> VendorError:
     return VendorError("vendor", text, scope=Scope.SOCKET, action=action)
+
+
+def not_asked() -> NotAsked:
+    return NotAsked("vendor", "not asked for now", scope=Scope.ACCOUNT, action=Action.RETRY_LATER)
 
 
 def route(names: str = "abc", streams: int = 6, opens_at: Callable[[int], float | None] = lambda _: None) -> Route:
@@ -132,3 +137,72 @@ def test_in_vain_it_ends_after_so_many_streams_and_asks_only_voices_that_there_a
         if step is None:
             break
     assert taken <= streams
+
+
+# a vendor that is not asked
+
+
+def test_not_to_have_been_asked_is_nothing_in_vain() -> None:
+    """The probe of another turn is out: each try ends at once, and that says nothing."""
+    way = route("a", streams=2, opens_at=lambda _: 0.25)
+    way.first(0.0)
+    for _ in range(20):
+        assert way.failed(not_asked(), further=False, now=0.0) == Step(0, 0.25, sooner=True)
+    assert way.failed(error(Action.RETRY_LATER), further=False, now=0.0) is not None
+
+
+def test_a_turn_whose_vendor_is_not_asked_waits_within_limits_and_says_what_the_vendor_has_said() -> None:
+    now, way = 0.0, route("a", streams=9, opens_at=lambda _: None)
+    way.first(now)
+    way.failed(error(Action.RETRY_LATER, "busy"), further=False, now=now)
+    while (step := way.failed(not_asked(), further=False, now=now)) is not None:
+        assert step.wait_s > 0
+        now += step.wait_s
+    assert 29 < now <= 31
+    assert way.cause == "vendor: busy"
+
+
+def test_a_vendor_that_will_not_be_asked_in_time_is_not_waited_for() -> None:
+    way = route("a", opens_at=lambda _: 45.0)
+    way.first(0.0)
+    assert way.failed(not_asked(), further=False, now=0.0) is None
+
+
+def test_each_real_failure_lets_the_patience_begin_anew() -> None:
+    way = route("a", opens_at=lambda _: None)
+    way.first(0.0)
+    way.failed(not_asked(), further=False, now=0.0)
+    way.failed(error(Action.RETRY_LATER), further=False, now=25.0)
+    assert way.failed(not_asked(), further=False, now=40.0) is not None
+
+
+def test_where_a_fallback_is_left_nobody_waits_for_a_vendor_that_is_not_asked() -> None:
+    way = route("ab", opens_at=lambda at: 0.25 if at == 0 else None)
+    assert way.failed(not_asked(), further=False, now=0.0) == Step(1)
+
+
+def test_of_several_that_are_not_asked_the_first_to_open_is_waited_for() -> None:
+    way = route("ab", opens_at=lambda at: 9.0 if at == 0 else 4.0)
+    way.first(0.0)
+    assert way.failed(not_asked(), further=False, now=0.0) == Step(1, 4.0, sooner=True)
+
+
+# a hedge that has won
+
+
+def test_a_hedge_that_has_won_is_charged_and_keeps_the_turn() -> None:
+    way = route("ab")
+    way.first(0.0)
+    way.took_over(2, "hedge")
+    assert way.went_well() == Step(2)
+    assert way.failed(error(Action.RECONNECT, "hedge broke"), further=True, now=0.0) == Step(2)
+    assert way.failed(error(Action.RECONNECT, "hedge broke"), further=True, now=0.0) == Step(0)
+    assert way.cause == "voice 'hedge': vendor: hedge broke"
+
+
+def test_a_stream_that_ends_well_before_a_pause_has_brought_the_turn_further() -> None:
+    way = route("a", streams=2)
+    way.first(0.0)
+    for _ in range(5):
+        assert way.failed(error(Action.RETRY_LATER), further=False, now=0.0) is not None
+        assert way.went_well() == Step(0)

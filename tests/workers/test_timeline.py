@@ -1,6 +1,7 @@
 """The timeline: samples, words and the place where another stream of speech goes on."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -150,13 +151,22 @@ def test_a_piece_of_which_there_are_no_words_counts_beside_others_that_have_them
     assert not timeline.missing()
 
 
+def test_a_piece_is_found_far_behind_one_that_was_rewritten() -> None:
+    timeline = Timeline(FORMAT)
+    timeline.sent("3 " * 500 + "And so on. The end.")
+    timeline.audio(bytes(2 * 8000))
+    timeline.chunk("Three, and three again, and so forth.", 0.0, 0.5)
+    timeline.chunk("And so on.", 0.5, 0.75)
+    assert (timeline.spoken, timeline.cut) == (1010, 6000)
+
+
 # a missing tail
 
 
-def missing(text: str, *words: str, unspoken: re.Pattern[str] | None = None) -> bool:
+def missing(text: str, *words: str, unspoken: re.Pattern[str] | None = None, word_s: float = 1.0) -> bool:
     timeline = Timeline(FORMAT)
     timeline.sent(text)
-    timeline.words(tuple(WordTime(word, number, number + 1) for number, word in enumerate(words)))
+    timeline.words(tuple(WordTime(word, number * word_s, (number + 1) * word_s) for number, word in enumerate(words)))
     return timeline.missing(unspoken)
 
 
@@ -173,6 +183,38 @@ def test_nothing_is_known_to_be_missing_where_no_words_are_reported() -> None:
 @pytest.mark.parametrize("said", [["three", "dollars", "fifty"], ["three", "fifty"], ["costs", "a", "lot"]])
 def test_a_tail_that_the_vendor_rewrote_is_not_missing(said: list[str]) -> None:
     assert not missing("It costs $3.50.", "It", "costs", *said)
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ("$3.50.", "three dollars fifty"),
+        ("$3.50 today.", "three dollars and fifty cents today"),
+        ("12:30", "half past twelve"),
+        ("https://example.com/a/long/path?q=1", "example dot com slash a slash long slash path q equals one"),
+        ("1,234,567.89", "one million two hundred and thirty four thousand and some"),
+        ("Dr.", "doctor"),
+        ("3点", "三 点"),
+    ],
+)
+def test_a_rewritten_end_at_the_speed_of_speech_is_not_missing(end: str, said: str) -> None:
+    assert not missing(f"It costs {end}", "It", "costs", *said.split(), word_s=0.3)
+    assert not missing(f"It costs {end}", "It", "costs", said, word_s=0.3 * len(said.split()))
+
+
+@pytest.mark.parametrize("said", [["three"], ["three", "dollars", "fifty"], ["three dollars fifty"]])
+def test_rewritten_words_do_not_stand_for_more_than_can_be_spoken_in_their_time(said: list[str]) -> None:
+    text = "It costs $3.50 today, and there is much more to say about that, for example who pays."
+    assert missing(text, "It", "costs", *said, word_s=0.3)
+
+
+def test_a_piece_that_the_vendor_rewrote_stands_for_the_text_of_its_time() -> None:
+    for text, is_missing in (("It is. That costs $3.", False), ("It is. That costs $3. " + "And more. " * 9, True)):
+        timeline = Timeline(FORMAT)
+        timeline.sent(text)
+        timeline.words((WordTime("It", 0.0, 0.2), WordTime("is.", 0.2, 0.4)))
+        timeline.chunk("That costs three dollars.", 0.4, 1.6)
+        assert timeline.missing() == is_missing
 
 
 def test_a_tail_behind_a_rewritten_word_that_was_found_again_is_missing() -> None:
@@ -262,3 +304,31 @@ def test_chinese_behind_a_rewritten_number_is_found_again() -> None:
 @pytest.mark.parametrize(("text", "word"), [("надобно", "на"), ("éternel", "é"), ("onerous", "on"), ("각자", "가")])
 def test_the_beginning_of_a_longer_word_is_not_the_word(text: str, word: str) -> None:
     assert spoken_by(text, word) == [("", 0, 0)]
+
+
+# cost
+
+SENTENCE = "The quick brown fox jumps over the dog again. "
+
+
+def cost_s(words: int, spoken: str) -> float:
+    """Return the seconds of CPU that a turn takes, the text of which is there before the first word is spoken."""
+    timeline, count = Timeline(FORMAT), words // len(SENTENCE.split())
+    tokens = re.findall(r"\S+ ", SENTENCE * count)
+    start_s = time.thread_time()
+    for token in tokens:
+        timeline.sent(token)
+    for number in range(count):
+        if spoken in ("pieces", "rewritten pieces"):
+            timeline.chunk(SENTENCE if spoken == "pieces" else "Nine words that are not what was written here.", 0, 1)
+        else:
+            said = SENTENCE if spoken == "words" else "zz " * 9
+            timeline.words(tuple(WordTime(word, number, number + 0.1) for word in said.split()))
+    timeline.missing()
+    return time.thread_time() - start_s
+
+
+@pytest.mark.parametrize("spoken", ["words", "rewritten words", "pieces", "rewritten pieces"])
+def test_the_cost_of_a_word_does_not_grow_with_the_text(spoken: str) -> None:
+    short = min(cost_s(2_000, spoken) for _ in range(3))
+    assert min(cost_s(20_000, spoken) for _ in range(2)) < 30 * short  # ten times the words; 100 times if it grew

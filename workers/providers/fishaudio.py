@@ -28,6 +28,7 @@ from saystream.workers.providers.base import (
     StreamKey,
     StreamSpec,
     VendorEvent,
+    Warned,
     WordTime,
     WordTimes,
 )
@@ -44,6 +45,12 @@ _PATHS = {False: "/v1/tts/live", True: "/v1/tts/live/with-timestamp"}
 #: The vendor's own default voice.
 _DEFAULT_VOICE = "default"
 _CUE = re.compile(r"\[[^\[\]]{0,126}\]|<\|[^<>|]{0,126}\|>")
+_TOO_MANY = re.compile(r"concurren|too many|rate ?limit")
+_PASSING = re.compile(r"internal|unavailable|overload|busy|try again|timeout|timed out")
+# What an error is about where it has no code.
+_OF_THE_ACCOUNT = re.compile(r"balance|credit|api key|unauthori[sz]ed")
+_TOO_MANY = re.compile(r"too many|rate limit")
+_PASSING = re.compile(r"busy|try again|overload|unavailable|internal|time-?out|timed out")
 #: Two snapshots that differ by no more, in seconds, say the same.
 _SAME_S = 0.001
 
@@ -214,10 +221,16 @@ class FishAudioProtocol(Protocol):
         if not isinstance(data, bytes):
             raise TypeError("not audio")
         # Which chunk it is labelled with says nothing about the audio, only about the words.
-        words = self._words.take(message)
+        try:
+            words = self._words.take(message)
+        except reading.MALFORMED as error:
+            words = ()
+            events.append(Warned(f"word times that cannot be read: {type(error).__name__}"))
         if not self._heard:
             self._heard = True
             events.append(Started(stream, self._rate))
+        if unreadable:
+            events.append(Warned(unreadable))
         if words:
             events.append(WordTimes(stream, words))
         if data:
@@ -235,15 +248,28 @@ class FishAudioProtocol(Protocol):
         return [*([WordTimes(stream, words)] if words else []), Finished(stream)]
 
     def _refusal(self, message: Mapping[str, Any]) -> VendorError:
-        text = str(message.get("error") or message.get("message") or "")
-        said, code, make = text.lower(), message.get("status") or message.get("code"), self._account.error
-        if "max_concurrency" in message or "concurren" in said or code == 429:
+        text, make = str(message.get("error") or message.get("message") or ""), self._account.error
+        codes = (reading.code(message.get(name)) for name in ("status", "code"))
+        said, code = text.lower(), next((code for code in codes if code is not None), None)
+        if "max_concurrency" in message or "concurren" in said:
             return make(text, code, Scope.ACCOUNT, Action.RETRY_LATER)
-        if code in (401, 402) or any(word in said for word in ("balance", "credit", "api key", "unauthorized")):
+        if code is not None and 400 <= code < 500:  # a number says more than words
+            if code in (401, 402, 403):
+                return make(text, code, Scope.ACCOUNT, Action.FIX_CONFIGURATION)
+            if code == 429:
+                return make(text, code, Scope.ACCOUNT, Action.RETRY_LATER)
+            if code == 408:
+                return make(text, code, Scope.SOCKET, Action.RETRY_LATER)
+        elif code is not None and code >= 500:
+            return make(text, code, Scope.SOCKET, Action.RETRY_LATER)
+        elif _TOO_MANY.search(said):
+            return make(text, code, Scope.ACCOUNT, Action.RETRY_LATER)
+        elif _OF_THE_ACCOUNT.search(said):
             return make(text, code, Scope.ACCOUNT, Action.FIX_CONFIGURATION)
-        if self._heard or any(word in said for word in ("internal", "unavailable", "overload", "timeout", "timed out")):
-            return make(text, code, Scope.STREAM, Action.RECONNECT)
-        return make(text, code, Scope.STREAM, Action.FIX_CONFIGURATION)  # a start that the vendor does not take
+        elif _PASSING.search(said):
+            return make(text, code, Scope.SOCKET, Action.RETRY_LATER)
+        # A start that the vendor does not take.
+        return make(text, code, Scope.STREAM, Action.RECONNECT if self._heard else Action.FIX_CONFIGURATION)
 
 
 class Snapshots:
@@ -256,30 +282,34 @@ class Snapshots:
     def __init__(self) -> None:
         self._chunk = -1
         self._words: list[WordTime] = []  # of the last snapshot
-        self._settled = 0
+        self._settled = 0  # so many of them have been told
+        self._told_to_s: float | None = None  # the end of the last one; None before any of this chunk
 
     def take(self, message: Mapping[str, Any]) -> tuple[WordTime, ...]:
-        """Return the words that a message has settled."""
-        chunk = message.get("chunk_seq")
-        chunk = self._chunk if chunk is None else chunk
-        if isinstance(chunk, bool) or not isinstance(chunk, int):
-            raise TypeError("not a number of a chunk")
+        """Return the words that a message has settled.
+
+        Raises:
+            Exception: one of `reading.MALFORMED`; what was known stands.
+        """
+        number = message.get("chunk_seq")
+        chunk = self._chunk if number is None else reading.whole(number)
         snapshot = _words(message)
         if chunk < self._chunk:  # its words have been told
             return ()
         settled: tuple[WordTime, ...] = ()
         if chunk > self._chunk:
             settled = self.rest()
-            self._chunk, self._words, self._settled = chunk, [], 0
+            self._chunk, self._words, self._settled, self._told_to_s = chunk, [], 0, None
         if snapshot is None:  # nothing new; what was said stands
             return settled
-        first = self._settled
-        for known, word in zip(self._words[first:], snapshot[first:-1], strict=False):
+        first = last = self._told_of(snapshot)
+        for known, word in zip(self._words[self._settled :], snapshot[first:-1], strict=False):
             if not _same(known, word):
                 break
-            self._settled += 1
-        self._words = snapshot
-        return settled + tuple(snapshot[first : self._settled])
+            last += 1
+            self._told_to_s = word.end_s
+        self._words, self._settled = snapshot, last
+        return settled + tuple(snapshot[first:last])
 
     def rest(self) -> tuple[WordTime, ...]:
         """Return the words of the present chunk that have not been told: nothing more comes of it."""
@@ -287,21 +317,31 @@ class Snapshots:
         self._settled = len(self._words)
         return words
 
+    def _told_of(self, snapshot: list[WordTime]) -> int:
+        """Return how many words of a snapshot have been told; it may have joined some of them, or cut one in two."""
+        told_to_s = self._told_to_s
+        if told_to_s is None or not snapshot:
+            return 0
+        places = range(1, len(snapshot) + 1)
+        return min(places, key=lambda place: (abs(snapshot[place - 1].end_s - told_to_s), abs(place - self._settled)))
+
 
 def _words(message: Mapping[str, Any]) -> list[WordTime] | None:
     """Read a snapshot; times are in seconds from the stream's first sample then."""
     alignment = message.get("alignment")
-    if alignment is None:
+    segments = None if alignment is None else reading.mapping(alignment).get("segments")
+    if segments is None:
         return None
     offset_s = reading.seconds(message.get("chunk_audio_offset_sec") or 0.0)
-    return [
+    words = (
         WordTime(
             str(segment["text"]),
             offset_s + reading.seconds(segment["start"]),
             offset_s + reading.seconds(segment["end"]),
         )
-        for segment in reading.mapping(alignment)["segments"]
-    ]
+        for segment in segments
+    )
+    return [word for word in words if word.text.strip()]
 
 
 def _same(known: WordTime, word: WordTime) -> bool:

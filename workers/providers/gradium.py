@@ -6,6 +6,7 @@ source of the official SDK ``gradium`` 0.6.4.
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -30,6 +31,7 @@ from saystream.workers.providers.base import (
     StreamKey,
     StreamSpec,
     VendorEvent,
+    Warned,
     WordTime,
     WordTimes,
 )
@@ -42,6 +44,12 @@ KEY_VARIABLE = "GRADIUM_API_KEY"
 SAMPLE_RATES = frozenset({8_000, 16_000, 22_050, 24_000, 44_100, 48_000})
 #: Only ``<flush>`` and ``<break>`` are the vendor's; what it makes of others is no word of the text either.
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,126}>")
+# What the words of an error tell, in this order: what is refused for want of credits may well name a limit.
+_OF_THE_ACCOUNT = re.compile(r"key|auth|credit|subscription|revoked|region")
+_TOO_MANY = re.compile(r"concurren|too many|maximum number|sessions? limit|rate limit|capacity")
+_OVER = re.compile(r"idle|inactiv|duration|\btimed? ?(limit|out)")
+_LIMIT = re.compile(r"limit reached")
+_MISCONFIGURED = re.compile(r"format|setup|pronunciation|embedding")
 #: The ranges are those that the vendor's validator accepts, a little wider than the documented ones.
 _VOICE_SETTINGS: fields.Rules = {
     "temp": fields.number(0.0, 1.5),
@@ -50,6 +58,10 @@ _VOICE_SETTINGS: fields.Rules = {
     "rewrite_rules": fields.text,
     "pronunciation_id": fields.text,
 }
+
+
+_TOO_MANY = re.compile(r"concurren|too many|capacity|(sessions?|streams?|connections?|requests?) limit|maximum number")
+_TOO_LONG = re.compile(r"idle|inactiv|duration|\btime ?(limit|d? ?out)")
 
 
 class Mode(StrEnum):
@@ -111,19 +123,25 @@ class Gradium(Provider):
         fields.read_fields(f"voices.{name}.settings", "Gradium", voice.settings, _VOICE_SETTINGS)
 
 
+@dataclass(slots=True)
+class _Stream:
+    rate: int  # as it was asked for
+    finished: bool = False  # its text has ended
+
+
 class GradiumProtocol(Protocol):
     """One connection to Gradium."""
 
     def __init__(self, account: Account, mode: Mode, retry_for_s: float | None = None) -> None:
         self._account, self._mode, self._retry_for_s = account, mode, retry_for_s
         self._opened = 0
-        self._open: dict[StreamKey, bool] = {}  # and whether its text has ended
+        self._open: dict[StreamKey, _Stream] = {}
         self._abandoned: set[StreamKey] = set()
 
     def open(self, spec: StreamSpec) -> tuple[StreamKey, list[Frame]]:
         self._opened += 1
         stream = f"s{self._opened}"
-        self._open[stream] = False
+        self._open[stream] = _Stream(spec.format.sample_rate)
         settings = dict(spec.settings)
         pronunciation = settings.pop("pronunciation_id", None)
         setup: dict[str, Any] = {
@@ -152,7 +170,7 @@ class GradiumProtocol(Protocol):
     def finish(self, stream: StreamKey, text: str) -> list[Frame]:
         if stream not in self._open:
             return []
-        self._open[stream] = True
+        self._open[stream].finished = True
         return [*self.flush(stream, text), self._frame(stream, {"type": "end_of_stream"})]
 
     def cancel(self, stream: StreamKey) -> list[Frame]:
@@ -160,7 +178,7 @@ class GradiumProtocol(Protocol):
         if stream not in self._open:
             return []
         self._abandoned.add(stream)
-        finished = self._open.pop(stream)
+        finished = self._open.pop(stream).finished
         return [] if finished else [self._frame(stream, {"type": "end_of_stream"})]
 
     def receive(self, frame: Frame) -> list[VendorEvent]:
@@ -191,12 +209,10 @@ class GradiumProtocol(Protocol):
         if kind == "audio":
             return [AudioData(stream, reading.audio(message["audio"]))]
         if kind == "text":
-            start_s = reading.seconds(message["start_s"])
-            stop_s = message.get("stop_s")
-            end_s = start_s if stop_s is None else reading.seconds(stop_s)
-            return [WordTimes(stream, (WordTime(str(message["text"]), start_s, end_s),))]
+            return _words(stream, message)
         if kind == "ready":
-            return [Started(stream, reading.rate(message["sample_rate"]))]
+            rate = message.get("sample_rate")  # without it, it is as it was asked for
+            return [] if rate is None else [Started(stream, reading.rate(rate))]
         if kind == "end_of_stream":
             finished = self._open[stream]
             return self._ended(stream, Finished(stream) if finished else Failed(stream, self._account.unasked()))
@@ -222,19 +238,37 @@ class GradiumProtocol(Protocol):
             message["client_req_id"] = stream
         return orjson.dumps(message).decode()
 
-    def _classify(self, code: object, text: str, scope: Scope) -> VendorError:
-        said, make = text.lower(), self._account.error
+    def _classify(self, given: object, text: str, scope: Scope) -> VendorError:
+        code, said, make = reading.code(given), text.lower(), self._account.error
         if code in (1002, 1003):  # input before setup, unknown model, an id that is still active
             return make(text, code, scope, Action.GIVE_UP)
         if code == 1011:  # a worker failed or none was free; an unknown voice says "Embeddings not found"
             unknown = "not found" in said
             return make(text, code, scope, Action.FIX_CONFIGURATION if unknown else Action.RECONNECT)
-        if code == 1008 and not any(word in said for word in ("idle", "inactiv", "duration", "time")):
-            # Ambiguous: only the words tell (errors page). An idle or long-lived socket is only to be replaced.
-            if any(word in said for word in ("concurren", "too many", "limit reached", "capacity")):
-                return make(text, code, Scope.ACCOUNT, Action.RETRY_LATER)
-            if any(word in said for word in ("key", "auth", "credit", "subscription", "revoked", "region")):
+        if code in (1008, None):  # ambiguous: only the words tell (errors page)
+            if _OF_THE_ACCOUNT.search(said):
                 return make(text, code, Scope.ACCOUNT, Action.FIX_CONFIGURATION)
-            if any(word in said for word in ("format", "setup", "pronunciation")):
+            if _TOO_MANY.search(said):
+                return make(text, code, Scope.ACCOUNT, Action.RETRY_LATER)
+            if _OVER.search(said):  # an idle or long-lived socket is only to be replaced
+                return make(text, code, scope, Action.RECONNECT)
+            if _LIMIT.search(said):
+                return make(text, code, Scope.ACCOUNT, Action.RETRY_LATER)
+            if _MISCONFIGURED.search(said):
                 return make(text, code, scope, Action.FIX_CONFIGURATION)
         return make(text, code, scope, Action.RECONNECT)
+
+
+def _words(stream: StreamKey, message: Mapping[str, Any]) -> list[VendorEvent]:
+    """Read when a word is spoken; what cannot be read is no reason to give up audio that is good."""
+    try:
+        text, start_s, stop_s = str(message["text"]), message.get("start_s"), message.get("stop_s")
+        if not text.strip():
+            return []
+        if start_s is None and stop_s is None:  # at 0.0 it would count as spoken before it is heard
+            raise KeyError("start_s")
+        start = 0.0 if start_s is None else reading.seconds(start_s)  # as the SDK does
+        word = WordTime(text, start, start if stop_s is None else reading.seconds(stop_s))
+    except reading.MALFORMED as error:
+        return [Warned(reading.unreadable(error))]
+    return [WordTimes(stream, (word,))]

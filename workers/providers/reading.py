@@ -23,11 +23,28 @@ def seconds(value: Any) -> float:
     return max(0.0, float(value))
 
 
+def whole(value: Any) -> int:
+    """Read a whole number; 24000.0 is one."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError("not a whole number")
+    return value
+
+
 def rate(value: Any) -> int:
     """Read a sample rate."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= _HIGHEST_RATE:
+    if not 0 < (rate := whole(value)) <= _HIGHEST_RATE:
         raise ValueError("not a sample rate")
-    return value
+    return rate
+
+
+def code(value: Any) -> int | None:
+    """Read an error's code, which some vendors write as text; None if it is none."""
+    try:
+        return int(value) if isinstance(value, str) else whole(value)
+    except (ValueError, TypeError):
+        return None
 
 
 def audio(value: Any) -> bytes:
@@ -40,6 +57,11 @@ def mapping(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TypeError("not an object")
     return value
+
+
+def unreadable(error: Exception) -> str:
+    """Say that word times are not of the protocol; their contents stay out of it."""
+    return f"word times that cannot be read: {type(error).__name__}"
 
 
 def figure(value: Any) -> float | None:

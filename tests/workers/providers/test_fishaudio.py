@@ -19,6 +19,7 @@ from saystream.workers.providers.base import (
     Started,
     StreamSpec,
     VendorEvent,
+    Warned,
     WordTime,
     WordTimes,
 )
@@ -175,15 +176,51 @@ def test_text_frames_are_ignored() -> None:
     [
         [],
         {"event": "audio", "audio": "text"},
-        {"event": "audio", "alignment": []},
-        {"event": "audio", "alignment": {"segments": [{"text": "x", "start": float("nan"), "end": 1}]}},
-        {"event": "audio", "alignment": {"segments": [1]}},
-        {"event": "audio", "chunk_seq": "1"},
     ],
 )
 def test_a_frame_that_is_not_of_the_protocol_fails_the_connection(message: Any) -> None:
     failed = failure(begun()[0].receive(ormsgpack.packb(message)))
     assert (failed.stream, failed.error.scope, failed.error.action) == (None, Scope.SOCKET, Action.RECONNECT)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"alignment": []},
+        {"alignment": {"segments": [{"text": "x", "start": float("nan"), "end": 1}]}},
+        {"alignment": {"segments": [1]}},
+        {"chunk_seq": "1"},
+    ],
+)
+def test_word_times_that_cannot_be_read_cost_no_audio(told: Any) -> None:
+    protocol, stream = begun()
+    events = protocol.receive(ormsgpack.packb({"event": "audio", "audio": b"\1\2", **told}))
+    assert AudioData(stream, b"\1\2") in events
+    assert any(isinstance(event, Warned) for event in events)
+
+
+@pytest.mark.parametrize("told", [{"alignment": {"segments": None}}, {"chunk_seq": 0.0}])
+def test_numbers_may_be_written_in_other_ways(told: Any) -> None:
+    protocol, _ = begun()
+    events = protocol.receive(ormsgpack.packb({"event": "audio", "audio": b"\1\2", **told}))
+    assert not any(isinstance(event, Warned | Failed) for event in events)
+
+
+@pytest.mark.parametrize(
+    ("said", "scope", "action"),
+    [
+        ({"error": "Service busy", "code": 503}, Scope.SOCKET, Action.RETRY_LATER),
+        ({"error": "Bad gateway", "code": "502"}, Scope.SOCKET, Action.RETRY_LATER),
+        ({"error": "Too many requests"}, Scope.ACCOUNT, Action.RETRY_LATER),
+        ({"error": "x", "status": "429"}, Scope.ACCOUNT, Action.RETRY_LATER),
+        ({"error": "x", "status": 403}, Scope.ACCOUNT, Action.FIX_CONFIGURATION),
+        ({"error": "try again"}, Scope.STREAM, Action.RECONNECT),
+        ({"error": "Invalid format"}, Scope.STREAM, Action.FIX_CONFIGURATION),
+    ],
+)
+def test_an_error_says_what_helps(said: dict[str, Any], scope: Scope, action: Action) -> None:
+    failed = failure(begun()[0].receive(ormsgpack.packb({"event": "error", **said})))
+    assert (failed.error.scope, failed.error.action) == (scope, action)
 
 
 # words

@@ -111,6 +111,55 @@ def test_what_the_vendor_says_is_told_in_our_words() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("frame", "told"),
+    [
+        ('{"type":"text","text":"x"}', [("x", 0.0, 0.0)]),
+        ('{"type":"text","text":"x","start_s":1,"stop_s":2}', [("x", 1.0, 2.0)]),
+        ('{"type":"text","text":" "}', []),
+        ('{"type":"text","text":"x","start_s":"soon"}', ["warned"]),
+        ('{"type":"ready"}', []),
+        ('{"type":"ready","sample_rate":24000.0}', [24_000]),
+    ],
+)
+def test_what_is_missing_or_odd_about_words_costs_no_audio(frame: str, told: list[Any]) -> None:
+    protocol = sequential()
+    protocol.open(SPEC)
+    heard: list[Any] = []
+    for event in protocol.receive(frame):
+        match event:
+            case WordTimes(words=words):
+                heard += [tuple(word) for word in words]
+            case Started(sample_rate=rate):
+                heard.append(rate)
+            case _:
+                heard.append("warned")
+    assert heard == told
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "scope", "action"),
+    [
+        (1008, "You have no credits remaining for this time period", Scope.ACCOUNT, Action.FIX_CONFIGURATION),
+        (1008, "Invalid authentication: timestamp invalid", Scope.ACCOUNT, Action.FIX_CONFIGURATION),
+        (1008, "Credit limit reached", Scope.ACCOUNT, Action.FIX_CONFIGURATION),
+        (None, "Invalid API key", Scope.ACCOUNT, Action.FIX_CONFIGURATION),
+        ("1008", "Invalid API key", Scope.ACCOUNT, Action.FIX_CONFIGURATION),
+        (1008, "Concurrency limit exceeded: timed out waiting for a slot", Scope.ACCOUNT, Action.RETRY_LATER),
+        (1008, "Session limit exceeded", Scope.ACCOUNT, Action.RETRY_LATER),
+        (1008, "Maximum number of sessions reached", Scope.ACCOUNT, Action.RETRY_LATER),
+        (1008, "Session time limit reached", Scope.SOCKET, Action.RECONNECT),
+        (1008, "idle timeout", Scope.SOCKET, Action.RECONNECT),
+    ],
+)
+def test_what_1008_means_its_words_say(code: Any, text: str, scope: Scope, action: Action) -> None:
+    protocol = sequential()
+    protocol.open(SPEC)
+    (failed,) = protocol.receive(json.dumps({"type": "error", "code": code, "message": text}))
+    assert isinstance(failed, Failed)
+    assert (failed.error.scope, failed.error.action) == (scope, action)
+
+
 def test_a_frame_that_is_not_of_the_protocol_fails_the_connection() -> None:
     protocol = sequential()
     protocol.open(SPEC)
@@ -119,8 +168,6 @@ def test_a_frame_that_is_not_of_the_protocol_fails_the_connection() -> None:
         "[]",
         '{"type":"audio"}',
         '{"type":"audio","audio":"%"}',
-        '{"type":"text","text":"x"}',
-        '{"type":"text","text":"x","start_s":1e300}',
         '{"type":"ready","sample_rate":0}',
         b"\xff",
     ):

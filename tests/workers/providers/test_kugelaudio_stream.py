@@ -179,9 +179,28 @@ def test_word_times_count_from_their_chunk_even_behind_the_next_chunks_audio() -
 
 def test_word_times_that_come_before_their_audio_wait_for_it() -> None:
     protocol, stream = begun()
-    assert heard(protocol, audio(0), word("two", 0, 100, 1)) == [Started(stream, 24_000), AudioData(stream, TENTH)]
+    early = heard(protocol, audio(0), started("Two.", 1), word("two", 0, 100, 1))
+    assert early == [Started(stream, 24_000), AudioData(stream, TENTH), ChunkStarted(stream, "Two.")]
     events = heard(protocol, audio(0), audio(1))
     assert [event.words for event in events if isinstance(event, WordTimes)] == [(WordTime("two", 0.2, 0.2 + 0.1),)]
+
+
+def test_word_times_that_come_after_their_turn_are_not_the_next_ones() -> None:
+    """The numbers of chunks begin anew with each turn."""
+    protocol, stream = begun()
+    protocol.finish(stream, "Bye.")
+    heard(protocol, started("Bye."), audio(), CLOSED)
+    protocol.open(SPEC)
+    assert heard(protocol, word("Bye.", 0, 100)) == []
+    late = heard(protocol, started("Hello."), word("Bye.", 0, 100), audio(), word("Hello.", 0, 100))
+    assert [word.text for event in late if isinstance(event, WordTimes) for word in event.words] == ["Hello."]
+
+
+def test_word_times_that_cannot_be_read_cost_no_audio() -> None:
+    protocol, stream = begun()
+    events = heard(protocol, started("One."), {"word_timestamps": [1], "chunk_id": 0}, audio())
+    assert AudioData(stream, TENTH) in events
+    assert any(isinstance(event, Warned) for event in events)
 
 
 def test_a_chunk_without_words_is_told_as_a_piece_when_no_words_can_come_any_more() -> None:
@@ -215,9 +234,7 @@ def test_audio_that_cannot_be_used_fails_the_connection() -> None:
     assert failure(heard(protocol, audio(sr=8_000))).stream is None
 
 
-@pytest.mark.parametrize(
-    "frame", ["", "[]", "null", '{"audio":"%"}', '{"audio":1}', '{"word_timestamps":[1]}', b"\xff"]
-)
+@pytest.mark.parametrize("frame", ["", "[]", "null", '{"audio":"%"}', '{"audio":1}', b"\xff"])
 def test_a_frame_that_is_not_of_the_protocol_fails_the_connection(frame: str | bytes) -> None:
     failed = failure(begun()[0].receive(frame))
     assert (failed.stream, failed.error.scope, failed.error.action) == (None, Scope.SOCKET, Action.RECONNECT)

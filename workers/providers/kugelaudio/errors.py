@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from saystream.common.errors import Action, Scope, VendorError
+from saystream.workers.providers import reading
 from saystream.workers.providers.account import Account
 
 _Meaning = tuple[Scope, Action]
@@ -52,9 +53,9 @@ _BY_CLOSE_CODE: Mapping[int, _Meaning] = {
 
 def of_frame(account: Account, message: Mapping[str, Any]) -> VendorError:
     """Read an error frame."""
-    name, status = message.get("error_code"), message.get("code")
+    name, status = message.get("error_code"), reading.code(message.get("code"))
     meaning = _BY_ERROR_CODE.get(name) if isinstance(name, str) else None
-    if meaning is None and isinstance(status, int):
+    if meaning is None and status is not None:
         meaning = _BY_STATUS.get(status) or (_BAD_REQUEST if 400 <= status < 500 else None)
     scope, action = meaning or _FAULT
     return account.error(message.get("error") or "an error", name or status, scope, action)

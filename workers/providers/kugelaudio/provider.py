@@ -48,8 +48,8 @@ class KugelAudio(Provider):
     """An account with KugelAudio.
 
     Options: ``mode`` (``stream``), ``model`` (of voices that name none, ``kugel-3``), ``word_timestamps`` (true),
-    ``holds_chars`` (text that the vendor may keep to itself; all, if not given); of ``stream`` ``text_gap_s`` (4.0: it
-    ends a turn that gets no text for 5 s; 0: never mind); of ``multi`` ``contexts`` (20 on a socket) and
+    ``holds_chars`` (300: text that the vendor may keep to itself, a long sentence); of ``stream`` ``text_gap_s`` (4.0:
+    it ends a turn that gets no text for 5 s; 0: never mind); of ``multi`` ``contexts`` (20 on a socket) and
     ``keep_alive_s`` (10.0: it closes a context that hears nothing for 20 s).
     """
 
@@ -72,7 +72,7 @@ class KugelAudio(Provider):
             cancel=Cancel.ACKNOWLEDGED,
             word_times=self._defaults.word_timestamps,
             sample_rates=SAMPLE_RATES,
-            holds_chars=options.get("holds_chars"),
+            holds_chars=options.get("holds_chars", 300),
             text_gap_s=None if multi else options.get("text_gap_s", 4.0) or None,
             keep_alive_s=options.get("keep_alive_s", 10.0) if multi else None,
             unspoken=_TAG,

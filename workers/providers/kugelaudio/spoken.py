@@ -18,6 +18,7 @@ from saystream.workers.providers.base import (
     WordTime,
     WordTimes,
 )
+from saystream.workers.providers.kugelaudio.late import Late, Owed, told_to_the_end
 
 ENCODING = "pcm_s16le"
 _SAMPLE_BYTES = 2
@@ -26,6 +27,7 @@ _SAMPLE_BYTES = 2
 @dataclass(slots=True)
 class _Chunk:
     text: str = ""
+    begun: bool = False  # the vendor has said so, or it was heard
     first_byte: int | None = None  # in the stream's audio; None before the chunk is heard
     last_byte: int = 0
     has_words: bool = False
@@ -43,10 +45,14 @@ class Spoken:
         sample_rate: as it was asked for.
         reports_words: whether the vendor was asked for word times.
         account: that errors are told of.
+        late: what may still come of earlier sessions; None where a stream's frames cannot be taken for another's.
     """
 
-    def __init__(self, stream: StreamKey, sample_rate: int, reports_words: bool, account: Account) -> None:
+    def __init__(
+        self, stream: StreamKey, sample_rate: int, reports_words: bool, account: Account, late: Late | None = None
+    ) -> None:
         self._stream, self._rate, self._reports_words, self._account = stream, sample_rate, reports_words, account
+        self._late = late
         self._started = False
         self._bytes = 0
         self._chunks: dict[Any, _Chunk] = {}
@@ -59,16 +65,17 @@ class Spoken:
             VendorError: audio that cannot be used.
             Exception: one of `reading.MALFORMED`.
         """
-        chunk = self._chunks.setdefault(message.get("chunk_id"), _Chunk())
+        number = message.get("chunk_id")
+        chunk = self._chunks.setdefault(number, _Chunk())
         events: list[VendorEvent] = []
         if message.get("generation_started"):
-            chunk.text = str(message.get("text") or "")
+            chunk.text, chunk.begun = str(message.get("text") or ""), True
             self.texts.append(chunk.text)
             events.append(ChunkStarted(self._stream, chunk.text))
         if message.get("audio"):
             events += self._audio(chunk, message)
         if stamps := message.get("word_timestamps"):
-            events += self._words(chunk, [_word(stamp) for stamp in stamps])
+            events += self._words(chunk, stamps)
         if message.get("chunk_complete"):
             # Where words are on their way the text must not count as spoken before it is known which of it is.
             events.append(self._spoken(chunk, "" if self._reports_words else chunk.text))
@@ -79,10 +86,22 @@ class Spoken:
         wordless = [
             chunk
             for chunk in self._chunks.values()
-            if self._reports_words and chunk.first_byte is not None and not chunk.has_words
+            if self._reports_words and chunk.first_byte is not None and chunk.last_word is None
         ]
-        self._chunks = {}
+        self.session_lost()
         return [self._spoken(chunk, chunk.text) for chunk in wordless]
+
+    def session_lost(self) -> None:
+        """Expect no more of the vendor's session than word times that are on their way."""
+        if self._late is not None and self._reports_words:
+            self._late.session_ended(
+                {
+                    number: Owed(chunk.text, chunk.last_word is not None)
+                    for number, chunk in self._chunks.items()
+                    if chunk.last_word is None or not told_to_the_end(chunk.text, chunk.last_word)
+                }
+            )
+        self._chunks = {}
 
     def _audio(self, chunk: _Chunk, message: Mapping[str, Any]) -> list[VendorEvent]:
         events: list[VendorEvent] = []
@@ -99,7 +118,7 @@ class Spoken:
             raise ValueError("another sample rate")
         data = reading.audio(message["audio"])
         if chunk.first_byte is None:
-            chunk.first_byte = self._bytes
+            chunk.first_byte, chunk.begun = self._bytes, True
             if chunk.early:
                 events.append(self._placed(chunk.first_byte, chunk.early))
         self._bytes += len(data)
@@ -107,12 +126,26 @@ class Spoken:
         events.append(AudioData(self._stream, data))
         return events
 
-    def _words(self, chunk: _Chunk, words: list[WordTime]) -> list[VendorEvent]:
+    def _words(self, chunk: _Chunk, stamps: Any) -> list[VendorEvent]:
+        try:
+            words = [word for word in map(_word, stamps) if word.text.strip()]
+        except reading.MALFORMED as error:
+            return [Warned(f"word times that cannot be read: {type(error).__name__}")]
+        if not chunk.begun or not words or _strange(words, chunk.text):
+            return []  # they came late: they are of a chunk with this number in the session before
         chunk.has_words = True
         if chunk.first_byte is None:
             chunk.early += words
             return []
         return [self._placed(chunk.first_byte, words)]
+
+    def _are_own(self, number: Any, chunk: _Chunk, words: list[str]) -> bool:
+        if self._late is None:
+            return True
+        if not chunk.announced and chunk.first_byte is None:  # words never come before their chunk
+            self._late.dropped(number, words)
+            return False
+        return self._late.are_own(number, chunk.text, words)
 
     def _placed(self, first_byte: int, words: list[WordTime]) -> WordTimes:
         base_s = self._seconds(first_byte)
@@ -125,6 +158,12 @@ class Spoken:
 
     def _seconds(self, audio_bytes: int) -> float:
         return audio_bytes / _SAMPLE_BYTES / self._rate
+
+
+def _strange(words: list[WordTime], text: str) -> bool:
+    """Tell whether none of the words is in a text that is known; some may not be where the vendor has rewritten it."""
+    said = text.casefold()
+    return bool(said.strip()) and not any(word.text.casefold().strip(".,!?;:") in said for word in words)
 
 
 def usage(message: Mapping[str, Any]) -> list[VendorEvent]:

@@ -27,6 +27,7 @@ from saystream.workers.providers.base import (
     Warned,
 )
 from saystream.workers.providers.kugelaudio import config, errors
+from saystream.workers.providers.kugelaudio.late import Late, letters
 from saystream.workers.providers.kugelaudio.spoken import Spoken, usage
 
 
@@ -57,7 +58,7 @@ class _Turn:
     @property
     def covered(self) -> bool:
         """Whether the chunks that the vendor has told of are all the text; False also where it has rewritten it."""
-        return _letters(self.spoken.texts) == _letters(self.sent)
+        return letters("".join(self.spoken.texts)) == letters("".join(self.sent))
 
     @property
     def may_hold_text(self) -> bool:
@@ -75,6 +76,7 @@ class StreamProtocol(Protocol):
     def __init__(self, account: Account, defaults: config.Defaults) -> None:
         self._account, self._defaults = account, defaults
         self._config = config.Sticky()
+        self._late = Late()
         self._opened = 0
         self._turn: _Turn | None = None
         self._cancels: deque[StreamKey | None] = deque()  # not acknowledged yet; None is no stream's
@@ -90,11 +92,10 @@ class StreamProtocol(Protocol):
         if self._astray:
             # A cancel is acknowledged even with nothing to cancel, and nothing of before comes behind the answer.
             self._astray = False
-            self._cancels.append(None)
-            frames.append(_frame({"cancel": True}))
+            frames.append(self._cancel(None))
         fields = config.wanted(spec, self._defaults)
         key = f"s{self._opened}"
-        spoken = Spoken(key, fields["sample_rate"], fields["word_timestamps"], self._account)
+        spoken = Spoken(key, fields["sample_rate"], fields["word_timestamps"], self._account, self._late)
         self._turn = _Turn(key, spoken)
         return key, frames + self._configure(fields)
 
@@ -129,6 +130,7 @@ class StreamProtocol(Protocol):
             self._pending.append(Released(stream))
             return []
         self._cancels.append(stream)
+        self._config.doubt()  # its documents say that it stays; its SDK sends it again
         return [_frame({"cancel": True})]
 
     def pending(self) -> list[VendorEvent]:
@@ -150,6 +152,12 @@ class StreamProtocol(Protocol):
 
     def _of(self, stream: StreamKey) -> _Turn | None:
         return self._turn if self._turn and self._turn.key == stream else None
+
+    def _cancel(self, stream: StreamKey | None) -> Frame:
+        self._cancels.append(stream)
+        # The pages say that the configuration stays; the official SDK sends it again after a cancel.
+        self._config.doubt()
+        return _frame({"cancel": True})
 
     def _configure(self, fields: Mapping[str, Any]) -> list[Frame]:
         return [_frame(message) for message in self._config.messages(fields)]
@@ -175,12 +183,16 @@ class StreamProtocol(Protocol):
         if message.get("interrupted"):
             return self._interrupted()
         if self._cancels:  # of a turn that is over
+            self._late.passed(message)
             return []
         if message.get("warning"):
             return self._warning(message)
         if message.get("session_closed"):
             return self._session_closed(message)
-        return self._turn.spoken.read(message) if self._turn else []
+        if self._turn is None:
+            self._late.passed(message)
+            return []
+        return self._turn.spoken.read(message)
 
     def _error(self, message: Mapping[str, Any]) -> list[VendorEvent]:
         error = errors.of_frame(self._account, message)
@@ -204,6 +216,7 @@ class StreamProtocol(Protocol):
 
     def _fail(self, turn: _Turn, error: VendorError) -> list[VendorEvent]:
         # Text that was under way behind the error may open a session that belongs to nobody.
+        turn.spoken.session_lost()
         self._turn, self._astray = None, True
         return [Failed(turn.key, error)]
 
@@ -233,10 +246,6 @@ class StreamProtocol(Protocol):
             return []
         self._turn, self._astray = None, self._astray or turn.unsure
         return [Finished(turn.key)]
-
-
-def _letters(texts: list[str]) -> str:
-    return "".join(char for text in texts for char in text if char.isalnum()).casefold()
 
 
 def _frame(message: Mapping[str, Any]) -> str:

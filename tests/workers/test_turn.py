@@ -1,0 +1,177 @@
+"""One attempt at one turn: which voice speaks, why, and what it waits for."""
+
+import asyncio
+from typing import Any
+
+from saystream.common.events import Splice
+from saystream.common.states import State
+from saystream.compose.standin import Behaviour, Fault, Kind, StandIn
+from tests.rig import rig
+from tests.timing import MS
+from tests.vendors import FISHAUDIO, GRADIUM, KUGELAUDIO, Row
+
+STORY = "The quick brown fox jumps over the lazy dog, and then it sleeps."
+
+
+async def test_a_blank_token_behind_a_pause_does_not_end_the_turn(redis_url: str) -> None:
+    account = {"options": {"text_gap_s": 100 * MS}}
+    async with rig(redis_url, row=KUGELAUDIO, account=account) as way:
+        async with way.speaker() as speaker, speaker.turn("s", turn="t") as turn:
+            await turn.send("Let me look. ")
+            await way.standin.stats.until(lambda stats: stats.requests_completed == 1)
+            await asyncio.sleep(50 * MS)
+            await turn.send("\n\n")
+            await asyncio.sleep(50 * MS)
+            await turn.send("It is on its way.")
+        heard = await way.hear("s", "t")
+        assert heard.words("t") == "Let me look. It is on its way.".split()
+
+
+async def test_turns_outlast_a_slow_probe_of_a_vendor_that_is_well(redis_url: str) -> None:
+    """More tries than a turn has would be over long before the probe has spoken."""
+    settings = {"breaker_failures": 2, "breaker_s": 200 * MS, "first_audio_s": 5.0}
+    async with rig(redis_url, account=settings, worker={"streams": 2}) as way:
+        way.standin.behaviour = Behaviour(fault=Fault(Kind.CUT, 0), faulty_requests=2, first_audio_delay_s=1000 * MS)
+        await way.say("s0", "t0", STORY)
+        await way.until_breaker("gradium", "open")
+        for number in range(1, 6):
+            await way.say(f"s{number}", f"t{number}", STORY)
+        for number in range(1, 6):
+            heard = await way.hear(f"s{number}", f"t{number}")
+            assert heard.ends[f"t{number}"].reason is State.DONE, heard.ends[f"t{number}"].cause
+            assert heard.of(f"t{number}", Splice) == [], "nobody else has spoken, and nothing was replaced"
+
+
+async def test_a_turn_with_nothing_to_say_does_not_hold_the_probe(redis_url: str) -> None:
+    async with rig(redis_url, account={"breaker_failures": 1, "breaker_s": 100 * MS}) as way, way.speaker() as speaker:
+        way.standin.behaviour = Behaviour(fault=Fault(Kind.CUT, 0), faulty_requests=1)
+        broken = speaker.turn("s1", turn="broken")
+        await broken.open()
+        await broken.send(STORY)
+        await way.until_breaker("gradium", "open")
+        await speaker.interrupt("s1")
+        await way.until_breaker("gradium", "half-open")
+        silent = speaker.turn("s2", turn="silent")
+        await silent.open()
+        await asyncio.sleep(50 * MS)
+        await way.say("s3", "third", STORY)
+        async with asyncio.timeout(2000 * MS):
+            assert (await way.hear("s3", "third")).words("third") == STORY.split()
+        await silent.send("Hello.")
+        await silent.end()
+        assert (await way.hear("s2", "silent")).words("silent") == ["Hello."]
+
+
+async def test_a_bad_key_is_told_before_there_is_any_text(redis_url: str) -> None:
+    async with rig(redis_url, account={"api_key": "wrong", "breaker_s": 60.0}) as way, way.speaker() as speaker:
+        await way.until_breaker("gradium", "open")
+        turn = speaker.turn("s", turn="t")
+        await turn.open()
+        end = (await way.hear("s", "t")).ends["t"]
+        assert end.reason is State.FAILED
+
+
+# hedges
+
+
+def racing(slow: StandIn, fast: StandIn, quick: Row = FISHAUDIO, **fallback: Any) -> dict[str, Any]:
+    """Return settings of a voice whose hedge overtakes it."""
+    return {
+        "providers": {"late": GRADIUM.provider(slow), "quick": quick.provider(fast)},
+        "voices": {
+            "default": {
+                "provider": "late",
+                "voice_id": "marker",
+                "hedge_ms": 50 * MS * 1000,
+                "hedge_voice": "quick",
+                **fallback,
+            },
+            "quick": {"provider": "quick", "voice_id": "marker"},
+        },
+    }
+
+
+async def test_a_hedge_with_a_bad_key_does_not_end_the_turn(redis_url: str) -> None:
+    stalls = Behaviour(fault=Fault(Kind.STALL, 0), faulty_requests=1)
+    async with StandIn(engine="marker", behaviour=stalls) as slow, StandIn(engine="marker") as fast:
+        settings = racing(slow, fast)
+        settings["providers"]["quick"]["api_key"] = "wrong"
+        # The key is found out in the race, not before: nothing is connected to until then.
+        settings["providers"]["quick"]["min"] = 0
+        async with rig(redis_url, **settings) as way:
+            await way.say("s", "t", STORY)
+            heard = await way.hear("s", "t")
+            assert heard.ends["t"].reason is State.DONE
+            assert heard.words("t") == STORY.split()
+            assert "gradium" in heard.of("t", Splice)[0].cause
+
+
+async def test_a_hedge_that_has_won_keeps_the_turn_after_a_pause_of_the_text(redis_url: str) -> None:
+    async with (
+        StandIn(engine="marker", behaviour=Behaviour(first_audio_delay_s=300 * MS)) as slow,
+        StandIn(engine="marker") as fast,
+    ):
+        settings = racing(slow, fast, KUGELAUDIO)
+        settings["providers"]["quick"]["options"] = {"text_gap_s": 200 * MS}
+        async with rig(redis_url, **settings) as way:
+            async with way.speaker() as speaker, speaker.turn("s", turn="t") as turn:
+                await turn.send("One two three. ")
+                await turn.flush()
+                await way.until_heard("s", "three.")
+                await asyncio.sleep(400 * MS)  # the gap, and the end of the stream
+                slow.behaviour = Behaviour()
+                await turn.send("Four five six.")
+            heard = await way.hear("s", "t")
+            assert heard.words("t") == "One two three. Four five six.".split()
+            told = [(splice.voice, splice.cause) for splice in heard.of("t", Splice)]
+            assert told == [("quick", "default was late"), ("quick", "the text had paused")]
+
+
+async def test_the_error_of_a_hedge_that_has_won_is_told_with_its_own_voice(redis_url: str) -> None:
+    cut_short = Behaviour(speed=20, fault=Fault(Kind.NO_TAIL, 1))
+    async with (
+        StandIn(engine="marker", behaviour=Behaviour(first_audio_delay_s=300 * MS)) as slow,
+        StandIn(engine="marker", behaviour=cut_short) as fast,
+        rig(redis_url, worker={"streams": 2}, **racing(slow, fast, fallback=["quick"])) as way,
+    ):
+        await way.say("s", "t", "Extraordinarily long words.")
+        end = (await way.hear("s", "t")).ends["t"]
+        assert end.reason is State.FAILED
+        assert end.cause == "voice 'quick': fishaudio: the last words are missing"
+
+
+async def test_a_turn_that_waits_for_a_connection_is_hedged(redis_url: str) -> None:
+    async with StandIn(engine="marker") as slow, StandIn(engine="marker") as fast:
+        settings = racing(slow, fast)
+        settings["providers"]["late"] |= {"limit": 1, "max": 1, "first_audio_s": 10.0}
+        async with rig(redis_url, **settings) as way, way.speaker() as speaker:
+            busy = speaker.turn("busy", turn="busy")
+            await busy.open()
+            await slow.stats.until(lambda stats: stats.requests_started == 1)
+            await way.say("s", "t", STORY)
+            async with asyncio.timeout(2000 * MS):
+                heard = await way.hear("s", "t")
+            assert [(splice.voice, splice.cause) for splice in heard.of("t", Splice)] == [("quick", "default was late")]
+            await busy.end()
+
+
+async def test_a_voice_that_was_not_asked_was_not_late(redis_url: str) -> None:
+    async with (
+        StandIn(engine="marker") as spare,
+        rig(
+            redis_url,
+            providers={
+                "gradium": {"url": "ws://127.0.0.1:9/", "api_key": "k", "breaker_failures": 1, "breaker_s": 60.0},
+                "spare": KUGELAUDIO.provider(spare),
+            },
+            voices={
+                "default": {"provider": "gradium", "voice_id": "marker", "fallback": ["spare"]},
+                "spare": {"provider": "spare", "voice_id": "marker"},
+            },
+        ) as way,
+    ):
+        await way.until_breaker("gradium", "open")
+        await way.say("s", "t", STORY)
+        [splice] = (await way.hear("s", "t")).of("t", Splice)
+        assert splice.voice == "spare"
+        assert splice.cause.startswith("gradium: not asked for now, after: cannot connect to ws://127.0.0.1:9/")
