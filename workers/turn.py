@@ -189,6 +189,8 @@ class Attempt:
         """Publish what there is and let another worker go on."""
         try:
             async with asyncio.timeout(_GIVE_BACK_S):
+                self._output.close(self._timeline)
+                self._output.checkpoint(self._timeline)  # what became known as spoken since the last audio
                 await self._line.drained()
                 await self._ledger.release(self._claim)
                 log.info("↻ %s given back at sample %d", self._claim.ref.turn, self._timeline.cut)

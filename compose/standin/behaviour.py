@@ -113,6 +113,10 @@ class Behaviour:
     """KugelAudio: a sentence that nothing confirms goes out after so long."""
     idle_context_s: float = 20.0
     """KugelAudio: a context of /ws/tts/multi that hears nothing for so long is closed."""
+    words_late_s: float = 0.0
+    """KugelAudio: how long the times of a chunk's words stay behind its audio, even beyond the end of their turn."""
+    forgets_after_cancel: bool = False
+    """KugelAudio, /ws/tts/stream: whether a cancel takes the socket's configuration back; its sources disagree."""
     idle_socket_s: float | None = None
     """A socket on which no request runs is closed after so long, as its vendor closes it."""
     keeps_socket: bool = True
@@ -124,7 +128,7 @@ class Behaviour:
     def __post_init__(self) -> None:
         if not self.speed > 0:
             raise ValueError(f"speed must be positive (inf is as fast as possible), not {self.speed}")
-        for name in ("first_audio_delay_s", "first_audio_jitter_s", "handshake_delay_s"):
+        for name in ("first_audio_delay_s", "first_audio_jitter_s", "handshake_delay_s", "words_late_s"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be finite and not negative")
         for name in ("marker_pace", "idle_turn_s", "flush_timeout_s", "idle_context_s", "idle_socket_s"):

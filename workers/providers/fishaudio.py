@@ -45,11 +45,9 @@ _PATHS = {False: "/v1/tts/live", True: "/v1/tts/live/with-timestamp"}
 #: The vendor's own default voice.
 _DEFAULT_VOICE = "default"
 _CUE = re.compile(r"\[[^\[\]]{0,126}\]|<\|[^<>|]{0,126}\|>")
-_TOO_MANY = re.compile(r"concurren|too many|rate ?limit")
-_PASSING = re.compile(r"internal|unavailable|overload|busy|try again|timeout|timed out")
 # What an error is about where it has no code.
 _OF_THE_ACCOUNT = re.compile(r"balance|credit|api key|unauthori[sz]ed")
-_TOO_MANY = re.compile(r"too many|rate limit")
+_TOO_MANY = re.compile(r"too many|rate ?limit")
 _PASSING = re.compile(r"busy|try again|overload|unavailable|internal|time-?out|timed out")
 #: Two snapshots that differ by no more, in seconds, say the same.
 _SAME_S = 0.001
@@ -225,12 +223,10 @@ class FishAudioProtocol(Protocol):
             words = self._words.take(message)
         except reading.MALFORMED as error:
             words = ()
-            events.append(Warned(f"word times that cannot be read: {type(error).__name__}"))
+            events.append(Warned(reading.unreadable(error)))
         if not self._heard:
             self._heard = True
             events.append(Started(stream, self._rate))
-        if unreadable:
-            events.append(Warned(unreadable))
         if words:
             events.append(WordTimes(stream, words))
         if data:

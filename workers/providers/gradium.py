@@ -46,7 +46,7 @@ SAMPLE_RATES = frozenset({8_000, 16_000, 22_050, 24_000, 44_100, 48_000})
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,126}>")
 # What the words of an error tell, in this order: what is refused for want of credits may well name a limit.
 _OF_THE_ACCOUNT = re.compile(r"key|auth|credit|subscription|revoked|region")
-_TOO_MANY = re.compile(r"concurren|too many|maximum number|sessions? limit|rate limit|capacity")
+_TOO_MANY = re.compile(r"concurren|too many|maximum number|(session|stream|connection|request|rate)s? limit|capacity")
 _OVER = re.compile(r"idle|inactiv|duration|\btimed? ?(limit|out)")
 _LIMIT = re.compile(r"limit reached")
 _MISCONFIGURED = re.compile(r"format|setup|pronunciation|embedding")
@@ -58,10 +58,6 @@ _VOICE_SETTINGS: fields.Rules = {
     "rewrite_rules": fields.text,
     "pronunciation_id": fields.text,
 }
-
-
-_TOO_MANY = re.compile(r"concurren|too many|capacity|(sessions?|streams?|connections?|requests?) limit|maximum number")
-_TOO_LONG = re.compile(r"idle|inactiv|duration|\btime ?(limit|d? ?out)")
 
 
 class Mode(StrEnum):
@@ -211,10 +207,10 @@ class GradiumProtocol(Protocol):
         if kind == "text":
             return _words(stream, message)
         if kind == "ready":
-            rate = message.get("sample_rate")  # without it, it is as it was asked for
-            return [] if rate is None else [Started(stream, reading.rate(rate))]
+            rate = message.get("sample_rate")
+            return [Started(stream, self._open[stream].rate if rate is None else reading.rate(rate))]
         if kind == "end_of_stream":
-            finished = self._open[stream]
+            finished = self._open[stream].finished
             return self._ended(stream, Finished(stream) if finished else Failed(stream, self._account.unasked()))
         return []  # need_more_text, flushed, and what is yet to come: ignored, as the SDK does
 

@@ -25,7 +25,7 @@ def seconds(value: Any) -> float:
 
 def whole(value: Any) -> int:
     """Read a whole number; 24000.0 is one."""
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer():  # JSON and MessagePack may have it so
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError("not a whole number")
@@ -42,7 +42,7 @@ def rate(value: Any) -> int:
 def code(value: Any) -> int | None:
     """Read an error's code, which some vendors write as text; None if it is none."""
     try:
-        return int(value) if isinstance(value, str) else whole(value)
+        return int(value) if isinstance(value, str) and value.isdecimal() else whole(value)
     except (ValueError, TypeError):
         return None
 

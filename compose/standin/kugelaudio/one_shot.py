@@ -40,7 +40,7 @@ class Request(Speech):
 
     def completed(self, chunk: Chunk) -> list[Order]:
         stamps = self.timestamps(chunk)
-        return [told(**stamps)] if stamps else []
+        return self.words_of(chunk, told(**stamps)) if stamps else []
 
     def final(self) -> Order:
         """Its last message; the figures count the model's own samples, whatever was sent of them."""

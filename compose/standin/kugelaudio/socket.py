@@ -12,7 +12,7 @@ from saystream.compose.standin.behaviour import Behaviour
 from saystream.compose.standin.kugelaudio.errors import Problem
 from saystream.compose.standin.kugelaudio.messages import error, parsed
 from saystream.compose.standin.kugelaudio.settings import Settings
-from saystream.compose.standin.kugelaudio.speech import FLUSH_TIMER, Speech
+from saystream.compose.standin.kugelaudio.speech import FLUSH_TIMER, WORDS_TIMER, Speech
 from saystream.compose.standin.orders import Close, Key, Order, Refuse, Sound, Wake
 
 LATE = "late-"
@@ -54,6 +54,8 @@ class Socket(ABC, Generic[SpeechT]):
         self.speeches: dict[Key, SpeechT] = {}
         """What has begun and is not over."""
         self.closed = False
+        self._late_words: dict[str, Order] = {}
+        """Word times that wait for their timer, by its label."""
         self._keys = count(1)
         self._late = False
         self._watching = False
@@ -133,7 +135,13 @@ class Socket(ABC, Generic[SpeechT]):
 
     def reached(self, key: Key, label: str, sample: int) -> list[Order]:
         speech = self.speeches.get(key)
-        return [] if speech is None else speech.reached(label, sample)
+        if speech is None:
+            return []
+        speech.words_late_s = self.behaviour.words_late_s
+        orders = speech.reached(label, sample)
+        self._late_words |= speech.late_words
+        speech.late_words.clear()
+        return orders
 
     def woke(self, label: str) -> list[Order]:
         if self.closed:
@@ -144,6 +152,8 @@ class Socket(ABC, Generic[SpeechT]):
             self.closed = True
             return [Close(OK, "idle")]
         kind, _, number = label.partition(" ")
+        if kind == WORDS_TIMER:
+            return [self._late_words.pop(label)]
         if kind != FLUSH_TIMER:
             return self._watched(self.time_came(label))
         speech = self.speeches.get(Key(int(number)))

@@ -25,6 +25,9 @@ FRAME_MS = 200
 FLUSH_TIMER = "flush"
 """How the names of the timers for unconfirmed sentences begin; the key follows."""
 
+WORDS_TIMER = "words"
+"""How the names of the timers for word times that come late begin; the key follows, and the chunk's number."""
+
 _CENTS_PER_S = 0.08  # of audio; made up
 _START, _END, _FLUSHED = "start", "end", "flushed"  # labels of marks, the first two before a chunk's number
 
@@ -70,6 +73,10 @@ class Speech:
         self.characters = 0
         self.messages = 0
         """Audio messages sent."""
+        self.words_late_s = 0.0
+        """How long word times stay behind the audio of their chunk."""
+        self.late_words: dict[str, Order] = {}
+        """Those that wait, by the label of their timer; the socket takes them, for it outlives what they belong to."""
         self._suffix = b"}" if context_id is None else b',"context_id":' + orjson.dumps(context_id) + b"}"
         asked_ms = settings.flush_timeout_ms
         self._flush_timeout_s = flush_timeout_s if asked_ms is None else asked_ms / 1000
@@ -217,7 +224,15 @@ class Speech:
         audio_s = (self._samples - chunk.first_sample) / self.format.rate
         figures = {"audio_seconds": round(audio_s, 3), "gen_ms": gen_ms(audio_s)}
         complete = told(chunk_complete=True, chunk_id=chunk.number, **figures, **self.name)
-        return [told(**stamps, **named), complete] if stamps else [complete]
+        return [*self.words_of(chunk, told(**stamps, **named)), complete] if stamps else [complete]
+
+    def words_of(self, chunk: Chunk, message: Order) -> list[Order]:
+        """Send the times of a chunk's words, now or later."""
+        if not self.words_late_s:
+            return [message]
+        label = f"{WORDS_TIMER} {self.key} {chunk.number}"
+        self.late_words[label] = message
+        return [Wake(label, self.words_late_s)]
 
     def _timer(self, *, wanted: bool) -> list[Order]:
         """Wait for the flush time-out, from now on; or no more."""

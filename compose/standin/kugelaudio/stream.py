@@ -110,6 +110,8 @@ class Stream(Socket[Speech]):
         """Silence at once, also with nothing to silence; what waits is dropped."""
         closes = any(flag(message, "close_socket") for message in self._waiting)
         self._waiting.clear()
+        if self.behaviour.forgets_after_cancel:
+            self.settings = self.default_settings
         turn = self.turn
         orders: list[Order] = [] if turn is None else [Wake(IDLE_TIMER, None), *self.dropped(turn)]
         orders.append(told(interrupted=True))

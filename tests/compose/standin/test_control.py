@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from saystream.compose.standin import Behaviour, Fault, Kind, StandIn
 from saystream.compose.standin.conduct import Conduct
 from saystream.compose.standin.control import Control
-from tests.timing import eventually
+from tests.timing import MS, eventually
 
 OpenClient: TypeAlias = Callable[..., AbstractAsyncContextManager[Any]]
 
@@ -112,6 +112,19 @@ async def test_all_connections_can_be_silenced_at_once(standin: StandIn, open_cl
             client.connection.transport.abort()
         await eventually(lambda: not standin.connections)
     assert await well(standin, "/connections/all/cut") == {"done": "cut", "connections": []}
+
+
+@pytest.mark.parametrize("action", ["close?code=1012&message=restarting", "roll"])
+async def test_a_silent_connection_says_no_goodbye(standin: StandIn, open_client: OpenClient, action: str) -> None:
+    async with open_client(standin) as silent, open_client(standin) as other:
+        await well(standin, "/connections/1/silence")
+        await well(standin, f"/connections/all/{action}")
+        with pytest.raises(ConnectionClosed):
+            await other.receive()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(silent.receive(), 50 * MS)
+        silent.connection.transport.abort()
+        await eventually(lambda: not standin.connections)
 
 
 @pytest.mark.parametrize(

@@ -493,6 +493,29 @@ def test_a_cancel_drops_what_waits_and_the_next_text_is_a_new_turn() -> None:
     assert [message["text"] for message in only(hand.speak(), "generation_started")] == ["Four."]
 
 
+@pytest.mark.parametrize(("forgets", "told"), [(False, []), (True, [("MISSING_VOICE_ID", 400)])])
+def test_a_cancel_may_take_the_configuration_back(forgets: bool, told: list[tuple[str, int]]) -> None:
+    hand = stream(behaviour=Behaviour(api_keys=frozenset({KEY}), forgets_after_cancel=forgets))
+    hand.receive(text="One.")
+    hand.receive(cancel=True)
+    assert codes(hand.receive(text="Two.", flush=True)) == told
+    assert codes(hand.receive(text="Three.", flush=True, **VOICE)) == []
+
+
+@EVERY_PATH
+def test_word_times_may_come_so_late_that_their_request_is_over(path: str) -> None:
+    hand = Hand(path, Behaviour(api_keys=frozenset({KEY}), words_late_s=0.2))
+    asked = {"text": "One two.", "flush": True, "word_timestamps": True, "context_id": "c"}
+    came = hand.receive(**asked, voice_settings=VOICE, **VOICE)
+    if path == MULTI_PATH:
+        came += hand.receive(close_context=True, context_id="c")
+    assert kinds(came)[-1] == {STREAM_PATH: "session_closed", MULTI_PATH: "context_closed"}.get(path, "final")
+    assert "word_timestamps" not in kinds(came)
+    assert [after_s for label, after_s in hand.timers.items() if label.startswith("words")] == [0.2]
+    [late] = hand.wake("words")
+    assert [stamp["word"] for stamp in late["word_timestamps"]] == ["One", "two."]
+
+
 @pytest.mark.parametrize("path", [STREAM_PATH, ONE_SHOT_PATH, MULTI_PATH])
 @pytest.mark.parametrize(
     "field", ["voice_id", "model_id", "sample_rate", "output_format", "project_id", "dictionary_ids", "anything"]

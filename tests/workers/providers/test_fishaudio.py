@@ -214,7 +214,11 @@ def test_numbers_may_be_written_in_other_ways(told: Any) -> None:
         ({"error": "Too many requests"}, Scope.ACCOUNT, Action.RETRY_LATER),
         ({"error": "x", "status": "429"}, Scope.ACCOUNT, Action.RETRY_LATER),
         ({"error": "x", "status": 403}, Scope.ACCOUNT, Action.FIX_CONFIGURATION),
-        ({"error": "try again"}, Scope.STREAM, Action.RECONNECT),
+        ({"error": "server busy"}, Scope.SOCKET, Action.RETRY_LATER),
+        ({"error": "try again"}, Scope.SOCKET, Action.RETRY_LATER),
+        ({"error": "x", "status": 408}, Scope.SOCKET, Action.RETRY_LATER),
+        ({"error": "too many voices", "status": 400}, Scope.STREAM, Action.FIX_CONFIGURATION),
+        ({"error": "Insufficient balance", "status": "failed", "code": 402}, Scope.ACCOUNT, Action.FIX_CONFIGURATION),
         ({"error": "Invalid format"}, Scope.STREAM, Action.FIX_CONFIGURATION),
     ],
 )
@@ -250,6 +254,29 @@ def test_the_next_chunk_settles_the_words_of_the_one_before_and_times_count_from
         WordTimes(stream, (WordTime("one", 0.0, 0.2),)),
         WordTimes(stream, (WordTime("two", 1.6, 1.7),)),
     ]
+
+
+def test_a_snapshot_that_joins_or_cuts_words_which_were_told_loses_none_and_tells_none_twice() -> None:
+    protocol, stream = begun()
+    protocol.finish(stream, "…")
+    one, two, three, four = ("one", 0.0, 0.2), ("two", 0.2, 0.4), ("three", 0.4, 0.6), ("four", 0.6, 0.8)
+    assert words_of(heard(protocol, snapshot(0, one, two, three), snapshot(0, one, two, three))) == ["one", "two"]
+    assert words_of(heard(protocol, snapshot(0, ("onetwo", 0.0, 0.4), three, four))) == ["three"]
+    assert words_of(heard(protocol, snapshot(0, one, two, three, four), STOP)) == ["four"]
+
+
+def test_a_snapshot_that_is_shorter_for_once_tells_no_word_twice() -> None:
+    protocol, stream = begun()
+    protocol.finish(stream, "…")
+    one, two, three = ("one", 0.0, 0.2), ("two", 0.2, 0.4), ("three", 0.4, 0.6)
+    heard(protocol, snapshot(0, one, two, three), snapshot(0, one, two, three), snapshot(0, one))
+    assert words_of(heard(protocol, snapshot(0, one, two, three), STOP)) == ["three"]
+
+
+def test_words_that_are_blank_are_none() -> None:
+    protocol, stream = begun()
+    protocol.finish(stream, "…")
+    assert words_of(heard(protocol, snapshot(0, (" ", 0.0, 0.1), ("one", 0.1, 0.2)), STOP)) == ["one"]
 
 
 def test_a_null_alignment_says_nothing_new_and_empty_audio_is_not_the_end() -> None:
@@ -308,7 +335,7 @@ def test_every_word_is_told_once_and_in_order_however_snapshots_grow(
         ({"error": "Insufficient balance"}, Scope.ACCOUNT, Action.FIX_CONFIGURATION),
         ({"error": "Invalid format, valid ones: pcm"}, Scope.STREAM, Action.FIX_CONFIGURATION),
         ({"error": "Reference not found"}, Scope.STREAM, Action.FIX_CONFIGURATION),
-        ({"error": "internal error"}, Scope.STREAM, Action.RECONNECT),
+        ({"error": "internal error"}, Scope.SOCKET, Action.RETRY_LATER),
         ({}, Scope.STREAM, Action.FIX_CONFIGURATION),
     ],
 )

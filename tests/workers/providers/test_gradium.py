@@ -114,11 +114,14 @@ def test_what_the_vendor_says_is_told_in_our_words() -> None:
 @pytest.mark.parametrize(
     ("frame", "told"),
     [
-        ('{"type":"text","text":"x"}', [("x", 0.0, 0.0)]),
+        ('{"type":"text","text":"x","stop_s":0.2}', [("x", 0.0, 0.2)]),
+        # At 0.0 it would count as spoken before it is heard, and be lost if the stream breaks.
+        ('{"type":"text","text":"x"}', ["warned"]),
+        ('{"type":"text","start_s":1}', ["warned"]),
         ('{"type":"text","text":"x","start_s":1,"stop_s":2}', [("x", 1.0, 2.0)]),
         ('{"type":"text","text":" "}', []),
         ('{"type":"text","text":"x","start_s":"soon"}', ["warned"]),
-        ('{"type":"ready"}', []),
+        ('{"type":"ready"}', [24_000]),
         ('{"type":"ready","sample_rate":24000.0}', [24_000]),
     ],
 )
@@ -148,6 +151,10 @@ def test_what_is_missing_or_odd_about_words_costs_no_audio(frame: str, told: lis
         (1008, "Concurrency limit exceeded: timed out waiting for a slot", Scope.ACCOUNT, Action.RETRY_LATER),
         (1008, "Session limit exceeded", Scope.ACCOUNT, Action.RETRY_LATER),
         (1008, "Maximum number of sessions reached", Scope.ACCOUNT, Action.RETRY_LATER),
+        (None, "Embeddings not found for x", Scope.SOCKET, Action.FIX_CONFIGURATION),
+        (1008, "Rate limit exceeded", Scope.ACCOUNT, Action.RETRY_LATER),
+        (1008, "Stream limit reached", Scope.ACCOUNT, Action.RETRY_LATER),
+        (1008, "Session timed out", Scope.SOCKET, Action.RECONNECT),
         (1008, "Session time limit reached", Scope.SOCKET, Action.RECONNECT),
         (1008, "idle timeout", Scope.SOCKET, Action.RECONNECT),
     ],

@@ -196,6 +196,44 @@ def test_word_times_that_come_after_their_turn_are_not_the_next_ones() -> None:
     assert [word.text for event in late if isinstance(event, WordTimes) for word in event.words] == ["Hello."]
 
 
+def told(events: list[VendorEvent]) -> list[str]:
+    return [word.text for event in events if isinstance(event, WordTimes) for word in event.words]
+
+
+def test_word_times_of_a_cancelled_turn_are_not_the_next_ones() -> None:
+    protocol, stream = begun()
+    protocol.text(stream, "Bye. ")
+    heard(protocol, started("Bye. "), audio())
+    protocol.cancel(stream)
+    heard(protocol, started("And more.", 1), {"interrupted": True})
+    protocol.open(SPEC)
+    late = heard(protocol, started("One."), audio(), word("Bye.", 0, 9), started("Two.", 1), audio(1))
+    late += heard(protocol, word("more.", 0, 9, 1), word("One.", 0, 9), word("Two.", 0, 9, 1))
+    assert told(late) == ["One.", "Two."]
+
+
+def test_of_two_turns_with_the_same_text_the_first_ones_words_come_first() -> None:
+    protocol, stream = begun()
+    protocol.finish(stream, "Yes.")
+    heard(protocol, started("Yes."), audio(), CLOSED)
+    protocol.open(SPEC)
+    late, own = word("Yes.", 0, 40), word("Yes.", 10, 50)
+    events = heard(protocol, started("Yes."), audio(), late, own)
+    assert [event.words for event in events if isinstance(event, WordTimes)] == [(WordTime("Yes.", 0.01, 0.05),)]
+
+
+def test_words_that_the_vendor_has_rewritten_are_kept_where_no_others_fit_better() -> None:
+    protocol, stream = begun()
+    protocol.finish(stream, "$3.50.")
+    assert told(heard(protocol, started("$3.50."), audio(), word("dollars", 0, 9), CLOSED)) == ["dollars"]
+    protocol.open(SPEC)
+    assert told(heard(protocol, started("$4."), audio(), word("four", 0, 9))) == ["four"]
+
+
+def test_words_that_are_blank_are_none() -> None:
+    assert told(heard(begun()[0], started("One."), audio(), word(" ", 0, 9), word("One.", 0, 9))) == ["One."]
+
+
 def test_word_times_that_cannot_be_read_cost_no_audio() -> None:
     protocol, stream = begun()
     events = heard(protocol, started("One."), {"word_timestamps": [1], "chunk_id": 0}, audio())
@@ -222,7 +260,7 @@ def test_without_words_each_piece_is_told_at_once() -> None:
 
 def test_the_rate_is_the_answers_and_not_the_requests() -> None:
     protocol, stream = begun()
-    events = heard(protocol, audio(sr=48_000), word("a", 0, 50), audio(1, sr=48_000), word("b", 0, 50, 1))
+    events = heard(protocol, audio(sr=48_000.0), word("a", 0, 50), audio(1, sr=48_000), word("b", 0, 50, 1))
     assert events[0] == Started(stream, 48_000)
     assert events[-1] == WordTimes(stream, (WordTime("b", 0.05, 0.1),))
 
@@ -348,7 +386,8 @@ def test_a_finish_that_meets_the_vendors_own_end_with_all_spoken_waits_for_nothi
 # cancelling
 
 
-def test_a_cancel_drops_all_until_it_is_acknowledged_and_keeps_the_configuration() -> None:
+def test_a_cancel_drops_all_until_it_is_acknowledged_and_the_configuration_is_told_again() -> None:
+    """The vendor's pages say that it stays, and its official SDK sends it again after each cancel."""
     protocol, stream = begun()
     protocol.text(stream, "One.")
     assert sent(protocol.cancel(stream)) == [{"cancel": True}]
@@ -357,6 +396,7 @@ def test_a_cancel_drops_all_until_it_is_acknowledged_and_keeps_the_configuration
     assert late == protocol.pending() == []
     assert heard(protocol, {"interrupted": True}) == [Released(stream)]
     assert heard(protocol, audio(), CLOSED, {"interrupted": True}) == []
+    assert sent(protocol.open(SPEC)[1]) == [CONFIG]
 
 
 def test_a_stream_that_has_nothing_open_is_released_at_once() -> None:
@@ -389,6 +429,7 @@ def test_a_turn_that_the_vendor_interrupts_by_itself_has_failed() -> None:
         ({"code": 429, "error_code": "RATE_LIMITED"}, Scope.ACCOUNT, Action.RETRY_LATER, True),
         ({"code": 500, "error_code": "INTERNAL_ERROR"}, Scope.STREAM, Action.RECONNECT, False),
         ({"error_code": "EMPTY_AUDIO"}, Scope.STREAM, Action.RECONNECT, False),
+        ({"code": "429"}, Scope.ACCOUNT, Action.RETRY_LATER, True),
         ({"code": 503, "error_code": "MODEL_UNAVAILABLE"}, Scope.SOCKET, Action.RETRY_LATER, True),
         ({}, Scope.STREAM, Action.RECONNECT, False),
     ],
@@ -397,7 +438,7 @@ def test_errors_are_classified_by_their_codes(error: dict[str, Any], scope: Scop
     protocol, stream = begun()
     failed = failure(heard(protocol, {"error": "rate limit key voice not found", **error}))
     assert (failed.error.scope, failed.error.action, failed.stream) == (scope, action, None if whole else stream)
-    assert failed.error.code == (error.get("error_code") or error.get("code"))
+    assert str(failed.error.code) == str(error.get("error_code") or error.get("code"))
     assert failed.error.text == "rate limit key voice not found"
 
 

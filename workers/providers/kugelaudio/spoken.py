@@ -18,7 +18,7 @@ from saystream.workers.providers.base import (
     WordTime,
     WordTimes,
 )
-from saystream.workers.providers.kugelaudio.late import Late, Owed, told_to_the_end
+from saystream.workers.providers.kugelaudio.late import Late, Owed
 
 ENCODING = "pcm_s16le"
 _SAMPLE_BYTES = 2
@@ -75,7 +75,7 @@ class Spoken:
         if message.get("audio"):
             events += self._audio(chunk, message)
         if stamps := message.get("word_timestamps"):
-            events += self._words(chunk, stamps)
+            events += self._words(number, chunk, stamps)
         if message.get("chunk_complete"):
             # Where words are on their way the text must not count as spoken before it is known which of it is.
             events.append(self._spoken(chunk, "" if self._reports_words else chunk.text))
@@ -86,7 +86,7 @@ class Spoken:
         wordless = [
             chunk
             for chunk in self._chunks.values()
-            if self._reports_words and chunk.first_byte is not None and chunk.last_word is None
+            if self._reports_words and chunk.first_byte is not None and not chunk.has_words
         ]
         self.session_lost()
         return [self._spoken(chunk, chunk.text) for chunk in wordless]
@@ -95,11 +95,7 @@ class Spoken:
         """Expect no more of the vendor's session than word times that are on their way."""
         if self._late is not None and self._reports_words:
             self._late.session_ended(
-                {
-                    number: Owed(chunk.text, chunk.last_word is not None)
-                    for number, chunk in self._chunks.items()
-                    if chunk.last_word is None or not told_to_the_end(chunk.text, chunk.last_word)
-                }
+                {number: Owed(chunk.text, chunk.has_words) for number, chunk in self._chunks.items() if chunk.begun}
             )
         self._chunks = {}
 
@@ -126,13 +122,13 @@ class Spoken:
         events.append(AudioData(self._stream, data))
         return events
 
-    def _words(self, chunk: _Chunk, stamps: Any) -> list[VendorEvent]:
+    def _words(self, number: Any, chunk: _Chunk, stamps: Any) -> list[VendorEvent]:
         try:
             words = [word for word in map(_word, stamps) if word.text.strip()]
-        except reading.MALFORMED as error:
-            return [Warned(f"word times that cannot be read: {type(error).__name__}")]
-        if not chunk.begun or not words or _strange(words, chunk.text):
-            return []  # they came late: they are of a chunk with this number in the session before
+        except reading.MALFORMED as error:  # no reason to give up audio that is good
+            return [Warned(reading.unreadable(error))]
+        if not words or not self._are_own(number, chunk, [word.text for word in words]):
+            return []
         chunk.has_words = True
         if chunk.first_byte is None:
             chunk.early += words
@@ -142,8 +138,8 @@ class Spoken:
     def _are_own(self, number: Any, chunk: _Chunk, words: list[str]) -> bool:
         if self._late is None:
             return True
-        if not chunk.announced and chunk.first_byte is None:  # words never come before their chunk
-            self._late.dropped(number, words)
+        if not chunk.begun:  # words never come before their chunk
+            self._late.dropped(number)
             return False
         return self._late.are_own(number, chunk.text, words)
 
@@ -158,12 +154,6 @@ class Spoken:
 
     def _seconds(self, audio_bytes: int) -> float:
         return audio_bytes / _SAMPLE_BYTES / self._rate
-
-
-def _strange(words: list[WordTime], text: str) -> bool:
-    """Tell whether none of the words is in a text that is known; some may not be where the vendor has rewritten it."""
-    said = text.casefold()
-    return bool(said.strip()) and not any(word.text.casefold().strip(".,!?;:") in said for word in words)
 
 
 def usage(message: Mapping[str, Any]) -> list[VendorEvent]:

@@ -129,9 +129,8 @@ class StreamProtocol(Protocol):
         if not turn.sessions and not turn.unsure:  # nothing was said, or all of it is spoken
             self._pending.append(Released(stream))
             return []
-        self._cancels.append(stream)
-        self._config.doubt()  # its documents say that it stays; its SDK sends it again
-        return [_frame({"cancel": True})]
+        turn.spoken.session_lost()
+        return [self._cancel(stream)]
 
     def pending(self) -> list[VendorEvent]:
         events, self._pending = self._pending, []
