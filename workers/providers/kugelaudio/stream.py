@@ -214,8 +214,9 @@ class StreamProtocol(Protocol):
         return self._fail(self._turn, error)
 
     def _fail(self, turn: _Turn, error: VendorError) -> list[VendorEvent]:
-        # Text that was under way behind the error may open a session that belongs to nobody.
-        turn.spoken.session_lost()
+        # Text that was under way behind the error may open a session that belongs to nobody. Nothing more is owed: what
+        # is said once more in the next turn, word for word, must not be taken for words that came late.
+        self._late.session_ended({})
         self._turn, self._astray = None, True
         return [Failed(turn.key, error)]
 
