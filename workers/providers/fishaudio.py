@@ -6,6 +6,7 @@ official SDK ``fish-audio-sdk`` 1.3.0.
 
 import re
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any
 
 import ormsgpack
@@ -279,7 +280,8 @@ class Snapshots:
         self._chunk = -1
         self._words: list[WordTime] = []  # of the last snapshot
         self._settled = 0  # so many of them have been told
-        self._told_to_s: float | None = None  # the end of the last one; None before any of this chunk
+        self._told = ""  # those of this chunk, without blanks
+        self._told_to_s = 0.0
 
     def take(self, message: Mapping[str, Any]) -> tuple[WordTime, ...]:
         """Return the words that a message has settled.
@@ -295,7 +297,7 @@ class Snapshots:
         settled: tuple[WordTime, ...] = ()
         if chunk > self._chunk:
             settled = self.rest()
-            self._chunk, self._words, self._settled, self._told_to_s = chunk, [], 0, None
+            self._chunk, self._words, self._settled, self._told = chunk, [], 0, ""
         if snapshot is None:  # nothing new; what was said stands
             return settled
         first = last = self._told_of(snapshot)
@@ -303,6 +305,7 @@ class Snapshots:
             if not _same(known, word):
                 break
             last += 1
+            self._told += _solid(word.text)
             self._told_to_s = word.end_s
         self._words, self._settled = snapshot, last
         return settled + tuple(snapshot[first:last])
@@ -315,11 +318,14 @@ class Snapshots:
 
     def _told_of(self, snapshot: list[WordTime]) -> int:
         """Return how many words of a snapshot have been told; it may have joined some of them, or cut one in two."""
-        told_to_s = self._told_to_s
-        if told_to_s is None or not snapshot:
+        if not self._told or not snapshot:
             return 0
-        places = range(1, len(snapshot) + 1)
-        return min(places, key=lambda place: (abs(snapshot[place - 1].end_s - told_to_s), abs(place - self._settled)))
+        so_far = accumulate(_solid(word.text) for word in snapshot)
+        if (same := next((place for place, text in enumerate(so_far, 1) if text == self._told), None)) is not None:
+            return same
+        # It spells them otherwise now: they end where they ended.
+        ends = ((abs(word.end_s - self._told_to_s), place) for place, word in enumerate(snapshot, 1))
+        return min(ends)[1]
 
 
 def _words(message: Mapping[str, Any]) -> list[WordTime] | None:
@@ -338,6 +344,10 @@ def _words(message: Mapping[str, Any]) -> list[WordTime] | None:
         for segment in segments
     )
     return [word for word in words if word.text.strip()]
+
+
+def _solid(text: str) -> str:
+    return "".join(text.split())
 
 
 def _same(known: WordTime, word: WordTime) -> bool:

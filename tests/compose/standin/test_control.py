@@ -123,6 +123,7 @@ async def test_a_silent_connection_says_no_goodbye(standin: StandIn, open_client
             await other.receive()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(silent.receive(), 50 * MS)
+        assert silent.connection.protocol.close_rcvd is None
         silent.connection.transport.abort()
         await eventually(lambda: not standin.connections)
 

@@ -265,6 +265,13 @@ def test_a_snapshot_that_joins_or_cuts_words_which_were_told_loses_none_and_tell
     assert words_of(heard(protocol, snapshot(0, one, two, three, four), STOP)) == ["four"]
 
 
+def test_a_snapshot_that_spells_words_otherwise_which_were_told_loses_none_and_tells_none_twice() -> None:
+    protocol, stream = begun()
+    protocol.finish(stream, "…")
+    heard(protocol, *[snapshot(0, ("twenty", 0.0, 0.2), ("three", 0.2, 0.4), ("cats", 0.4, 0.6))] * 2)
+    assert words_of(heard(protocol, snapshot(0, ("23", 0.0, 0.4), ("cats", 0.4, 0.6)), STOP)) == ["cats"]
+
+
 def test_a_snapshot_that_is_shorter_for_once_tells_no_word_twice() -> None:
     protocol, stream = begun()
     protocol.finish(stream, "…")

@@ -212,14 +212,14 @@ def test_word_times_of_a_cancelled_turn_are_not_the_next_ones() -> None:
     assert told(late) == ["One.", "Two."]
 
 
-def test_of_two_turns_with_the_same_text_the_first_ones_words_come_first() -> None:
+def test_a_turn_that_is_tried_again_on_the_socket_has_its_words() -> None:
+    """Its text is a part of what the socket was given before."""
     protocol, stream = begun()
-    protocol.finish(stream, "Yes.")
-    heard(protocol, started("Yes."), audio(), CLOSED)
+    protocol.finish(stream, "One two three.")
+    heard(protocol, started("One two three."), audio(), {"error": "x", "code": 500})
     protocol.open(SPEC)
-    late, own = word("Yes.", 0, 40), word("Yes.", 10, 50)
-    events = heard(protocol, started("Yes."), audio(), late, own)
-    assert [event.words for event in events if isinstance(event, WordTimes)] == [(WordTime("Yes.", 0.01, 0.05),)]
+    events = heard(protocol, {"interrupted": True}, started("two three."), audio(), word("two", 0, 9))
+    assert told(events + heard(protocol, word("three.", 10, 20))) == ["two", "three."]
 
 
 def test_words_that_the_vendor_has_rewritten_are_kept_where_no_others_fit_better() -> None:

@@ -1,72 +1,44 @@
 """Word times lag behind their chunk, and each session numbers its chunks anew: whose are those that come now?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 #: A shorter word could stand in any text as a part of another one.
 _LETTERS = 3
-#: Where there is but one text to compare with, so much of the words' letters must be in it.
+#: Where only the text before is known, words of which so much is in it, by their letters, are its.
 _HALF = 0.5
 
 
-@dataclass(slots=True)
-class Owed:
-    """A chunk of a session that is over.
-
-    Args:
-        text: of it; empty where the vendor has not told it.
-        begun: whether words of it have come: of two that have the same text, it comes first.
-    """
-
-    text: str
-    begun: bool = False
-
-
 class Late:
-    """The chunks of a socket's last session whose words may still come.
+    """The chunks of a socket's last session, whose words may still come.
 
     Nothing but the words themselves tells them from those of the chunk that now has the number. Words are judged as
-    they came, together: some of them may be rewritten (``$3.50``), and be in no text.
+    they came, together: some of them may be rewritten (``$3.50``), and be in no text. In doubt they are the chunk's
+    own: a turn that is tried again says the same once more, and would be taken for cut short without its words.
     """
 
     def __init__(self) -> None:
-        self._owed: dict[Any, Owed] = {}
+        self._texts: dict[Any, str] = {}  # by number; empty where the vendor has not told it
 
-    def session_ended(self, owed: Mapping[Any, Owed]) -> None:
-        """Expect these; what an earlier session owed does not come any more."""
-        self._owed = dict(owed)
+    def session_ended(self, texts: Mapping[Any, str]) -> None:
+        """Expect words of these; what an earlier session owed does not come any more."""
+        self._texts = dict(texts)
 
     def passed(self, message: Mapping[str, Any]) -> None:
-        """Note a frame of a turn that is over: it may announce a chunk, or be one's words."""
+        """Note a frame of a turn that is over: it may announce one more chunk."""
         number = message.get("chunk_id")
-        if not isinstance(number, int | float | str | None):
-            return
-        if message.get("generation_started"):
-            self._owed[number] = Owed(str(message.get("text") or ""))
-        elif message.get("word_timestamps"):
-            self.dropped(number)
-
-    def dropped(self, number: Any) -> None:
-        """Note words that cannot be of this session."""
-        if (owed := self._owed.get(number)) is not None:
-            owed.begun = True
+        if message.get("generation_started") and isinstance(number, int | float | str | None):
+            self._texts[number] = str(message.get("text") or "")
 
     def are_own(self, number: Any, text: str, words: Sequence[str]) -> bool:
         """Tell whether words are of this session's chunk, whose text this is; empty where it is not known."""
-        owed = self._owed.get(number)
-        if owed is None:
+        before = self._texts.get(number)
+        if before is None:
             return True
-        own, old = _share(words, text), _share(words, owed.text)
+        own, late = _share(words, text), _share(words, before)
         if not text:
-            mine = not owed.text or old < _HALF
-        elif not owed.text:
-            mine = own >= _HALF
-        else:
-            mine = own > old or (own == old and owed.begun)
-        if not mine:
-            owed.begun = True
-        return mine
+            return not before or late < _HALF
+        return own >= late if before else own > 0
 
 
 def letters(text: str) -> str:

@@ -18,7 +18,7 @@ from saystream.workers.providers.base import (
     WordTime,
     WordTimes,
 )
-from saystream.workers.providers.kugelaudio.late import Late, Owed
+from saystream.workers.providers.kugelaudio.late import Late
 
 ENCODING = "pcm_s16le"
 _SAMPLE_BYTES = 2
@@ -94,9 +94,7 @@ class Spoken:
     def session_lost(self) -> None:
         """Expect no more of the vendor's session than word times that are on their way."""
         if self._late is not None and self._reports_words:
-            self._late.session_ended(
-                {number: Owed(chunk.text, chunk.has_words) for number, chunk in self._chunks.items() if chunk.begun}
-            )
+            self._late.session_ended({number: chunk.text for number, chunk in self._chunks.items() if chunk.begun})
         self._chunks = {}
 
     def _audio(self, chunk: _Chunk, message: Mapping[str, Any]) -> list[VendorEvent]:
@@ -138,10 +136,8 @@ class Spoken:
     def _are_own(self, number: Any, chunk: _Chunk, words: list[str]) -> bool:
         if self._late is None:
             return True
-        if not chunk.begun:  # words never come before their chunk
-            self._late.dropped(number)
-            return False
-        return self._late.are_own(number, chunk.text, words)
+        # Words never come before their chunk.
+        return chunk.begun and self._late.are_own(number, chunk.text, words)
 
     def _placed(self, first_byte: int, words: list[WordTime]) -> WordTimes:
         base_s = self._seconds(first_byte)
