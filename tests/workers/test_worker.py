@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from functools import partial
 
 import pytest
 
@@ -12,7 +13,7 @@ from saystream.common.redis_client import call, connect
 from saystream.common.request import TurnRequest
 from saystream.common.settings import load
 from saystream.common.states import State
-from saystream.compose.standin import TEST_KEY, Behaviour, Fault, Kind
+from saystream.compose.standin import TEST_KEY, Behaviour, Fault, Kind, Stats
 from saystream.workers.worker import Worker
 from tests.rig import rig
 from tests.timing import eventually
@@ -68,13 +69,18 @@ async def test_the_turn_begins_with_its_format_voice_and_metadata(redis_url: str
         assert (begin.voice, begin.metadata, begin.format.sample_rate) == ("other", {"who": "me"}, 24_000)
 
 
+def has_begun(count: int, stats: Stats) -> bool:
+    return stats.requests_started >= count
+
+
 async def test_no_more_turns_are_taken_than_there_are_slots(redis_url: str) -> None:
     async with rig(redis_url, worker={"slots": 2, "lease_s": 5.0}, behaviour=Behaviour(speed=10.0)) as way:
         for number in range(5):
             await way.say(f"s{number}", f"t{number}", "one two three four five six")
-        await way.standin.stats.until(lambda stats: stats.requests_started == 2)
         redis = connect(redis_url)
-        assert (await call(redis, "XPENDING", "saystream:{0}:dispatch", "workers"))["pending"] == 2
+        for begun in range(2, 6):
+            await way.standin.stats.until(partial(has_begun, begun))
+            assert (await call(redis, "XPENDING", "saystream:{0}:dispatch", "workers"))["pending"] <= 2
         await redis.aclose()
         for number in range(5):
             await way.hear(f"s{number}", f"t{number}")
