@@ -50,6 +50,7 @@ format: $(DEV) ## Format, and repair what ruff can
 
 bench: $(DEV) ## Measure
 	$(PY) tests/bench/run.py
+	$(PY) tests/bench/text.py
 
 clean: ## Remove what was built, all but .venv
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from saystream.common.errors import InvalidRequest
 from saystream.common.ids import SessionId, TurnId, TurnRef, new_turn_id, session_id, turn_id
+from saystream.common.text_rules import TextRules
 
 #: What to do with a new turn while the session speaks: put it behind, interrupt everything, or refuse it.
 OnBusy = Literal["queue", "interrupt", "refuse"]
@@ -15,6 +16,11 @@ _Name = Annotated[str, Field(min_length=1, max_length=128)]
 
 
 _YEAR_MS = 366 * 86_400_000
+
+
+def _text_rules(given: dict[str, Any]) -> dict[str, Any]:
+    """Check switches; return those that were given."""
+    return TextRules.model_validate(given).model_dump(exclude_unset=True)
 
 
 class TurnRequest(BaseModel):
@@ -26,6 +32,7 @@ class TurnRequest(BaseModel):
         voice: a name from the operator's settings.
         on_busy: what happens while another turn of the session speaks.
         start_within_ms: if it cannot start to speak so soon, the turn ends as ``expired``; 0 means whenever.
+        text: switches of `TextRules`, over those of the voice.
         metadata: anything short that consumers should find at the turn's beginning (32 entries, 1,024 characters each).
     """
 
@@ -36,6 +43,7 @@ class TurnRequest(BaseModel):
     voice: _Name = "default"
     on_busy: OnBusy = "queue"
     start_within_ms: Annotated[int, Field(ge=0, le=_YEAR_MS)] = 0
+    text: Annotated[dict[str, Any], AfterValidator(_text_rules)] = {}
     metadata: Annotated[dict[_Name, Annotated[str, Field(max_length=1024)]], Field(max_length=32)] = {}
 
     @classmethod

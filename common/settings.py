@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from saystream.common.errors import InvalidSettings
 from saystream.common.request import describe
+from saystream.common.text_rules import TextRules
 
 DEFAULT_FILE = Path("saystream.toml")
 
@@ -87,6 +88,7 @@ class VoiceSettings(_Section):
         hedge_ms: if the first audio is later than this, a second stream races the first; never if not given.
         hedge_voice: who speaks in that second stream; the voice itself, on another connection, if not given.
         settings: generation settings of the vendor's own (temperature, speed, …).
+        text: what is done to the text before it is spoken.
     """
 
     provider: str
@@ -98,6 +100,7 @@ class VoiceSettings(_Section):
     hedge_ms: Annotated[float | None, Field(gt=0)] = None
     hedge_voice: str | None = None
     settings: dict[str, Any] = {}
+    text: TextRules = TextRules()
 
 
 class LimitSettings(_Section):

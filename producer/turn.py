@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
 from types import TracebackType
-from typing import Self, TypedDict
+from typing import Any, Self, TypedDict
 
 from saystream.common.errors import InvalidToken, NotAcknowledged, TurnEnded, TurnError
 from saystream.common.events import EndOfText, Flush, Text, TokenEvent
@@ -29,6 +29,7 @@ class TurnFields(TypedDict, total=False):
     on_busy: OnBusy
     start_within_ms: int
     metadata: dict[str, str]
+    text: dict[str, Any]
 
 
 class Turn:

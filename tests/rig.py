@@ -163,9 +163,9 @@ class Rig:
             while not names <= {report.worker for report in (await Reports(redis).read()).workers}:  # noqa: ASYNC110
                 await asyncio.sleep(10 * MS)
 
-    async def say(self, session: str, turn: str, text: str | Iterable[str], **request: Any) -> None:
+    async def say(self, session: str, turn: str, said: str | Iterable[str], **request: Any) -> None:
         """Open a turn, send its text in pieces of four characters (or as given), end it."""
-        tokens = [text[at : at + 4] for at in range(0, len(text), 4)] if isinstance(text, str) else text
+        tokens = [said[at : at + 4] for at in range(0, len(said), 4)] if isinstance(said, str) else said
         async with self.speaker() as speaker, speaker.turn(session, turn=turn, **request) as opened:
             for token in tokens:
                 await opened.send(token)

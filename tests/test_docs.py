@@ -13,9 +13,9 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-from saystream.common import settings as settings_module
-from saystream.common.settings import Settings
+from saystream.common.settings import LimitSettings, ProviderSettings, Settings, VoiceSettings, WorkerSettings
 from saystream.common.states import NEXT, State
+from saystream.common.text_rules import TextRules
 from saystream.compose.cli.app import app
 from tests.rig import rig
 
@@ -88,10 +88,8 @@ def test_the_settings_of_the_readme_are_settings() -> None:
 
 
 def models() -> dict[str, type[BaseModel]]:
-    sections = (settings_module.ProviderSettings, settings_module.VoiceSettings)
-    return {
-        model.__name__: model for model in (*sections, settings_module.LimitSettings, settings_module.WorkerSettings)
-    }
+    sections = (ProviderSettings, VoiceSettings, TextRules, LimitSettings, WorkerSettings)
+    return {model.__name__: model for model in sections}
 
 
 def test_the_page_of_settings_names_each_of_them_with_its_default() -> None:
@@ -102,7 +100,9 @@ def test_the_page_of_settings_names_each_of_them_with_its_default() -> None:
     assert set(rows) == named | top
     for model in models().values():
         for name, field in model.model_fields.items():
-            if isinstance(field.default, int | float):
+            if isinstance(field.default, bool):
+                assert rows[name] == str(field.default).lower()
+            elif isinstance(field.default, int | float):
                 assert rows[name] == f"{field.default:g}" or float(rows[name]) == field.default
 
 

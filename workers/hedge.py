@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from saystream.common.errors import VendorError
-from saystream.workers.speech import Ending, Speech
+from saystream.workers.sender import Rest
+from saystream.workers.speech import Speech
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Race:
 
 async def run(
     race: Race, first: Speech, second: Callable[[], Speech], text: Callable[[], Awaitable[bool]], after_s: float
-) -> Ending:
+) -> Rest:
     """Run a stream of speech, and another beside it if the first one's audio has been late for ``after_s``.
 
     Both are counted by the first one's account.

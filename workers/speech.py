@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from enum import Enum
 
 from saystream.common.errors import Action, SaystreamError, Scope, VendorError, first_of
 from saystream.common.events import Word
@@ -21,15 +20,17 @@ from saystream.workers.providers.base import (
     WordTimes,
 )
 from saystream.workers.resample import Resampler
-from saystream.workers.text.phrases import Phrase, Phraser
+from saystream.workers.sender import Rest, Sender
+from saystream.workers.text.run import Pause, Run
+from saystream.workers.text.script import Script
 from saystream.workers.timeline import Timeline
 from saystream.workers.turn_text import TurnText
 from saystream.workers.voices import Voice
 
 log = logging.getLogger(__name__)
 
-#: Characters that are made into phrases at a time.
-_MOST_CHARS = 1024
+#: Silence that is published at a time, in seconds.
+_SILENCE_S = 0.5
 #: An overdue vendor is given so long, in seconds, to turn out to be only unread: this process may have been held up.
 _GRACE_S = 0.05
 #: A moment that is so much nearer, in seconds, is worth setting the timer anew.
@@ -38,19 +39,12 @@ _SOONER_S = 0.05
 _TELL_S = 0.1
 
 
-class Ending(Enum):
-    """How a stream of speech has ended well."""
-
-    ALL = "the turn's text is spoken"
-    PAUSED = "the text so far is spoken, and more may come"
-
-
 class Speech:
     """One stream of speech.
 
     Args:
         voice: that speaks.
-        text: of the turn; it is spoken from the timeline's ``spoken`` on.
+        text, script: of the turn; it is spoken from the timeline's ``spoken`` on.
         timeline: made for this stream.
         output: where the audio goes, in the timeline's format.
         begins: awaited before the first audio is published; it may never return, for one that has lost a race.
@@ -60,12 +54,13 @@ class Speech:
         self,
         voice: Voice,
         text: TurnText,
+        script: Script,
         timeline: Timeline,
         output: Output,
         begins: Callable[["Speech"], Awaitable[None]],
     ) -> None:
         self.voice, self.timeline = voice, timeline
-        self._text, self._output, self._begins = text, output, begins
+        self._text, self._script, self._output, self._begins = text, script, output, begins
         provider = voice.account.provider
         settings, self._abilities = provider.settings, provider.capabilities
         self._progress = Progress(
@@ -76,9 +71,7 @@ class Speech:
         self._resampler: Resampler | None = None
         self._odd = b""  # half a sample, which waits for its other half
         self._early: list[Word] = []  # words that came before the first audio
-        self._start = timeline.spoken
         self._begun = False
-        self._finish_sent = self._paused = False
         self._timer: asyncio.TimerHandle | None = None  # for what is due
         self._timer_at = 0.0
         self._telling: asyncio.TimerHandle | None = None
@@ -86,7 +79,7 @@ class Speech:
         self.got = asyncio.Event()  # there is a stream to send text to
         self.owes = asyncio.Event()  # the vendor has had enough text to speak
 
-    async def run(self) -> Ending:
+    async def run(self) -> Rest:
         """Speak.
 
         Raises:
@@ -94,12 +87,22 @@ class Speech:
         """
         stream = self._stream = await self.voice.account.stream(self.voice.spec(self.timeline.format))
         self.got.set()
+        sender = Sender(
+            stream,
+            self._script,
+            self._text,
+            self._abilities,
+            self.voice.settings.language,
+            self.timeline.spoken,
+            self._sent,
+            self._told,
+        )
         failures: list[SaystreamError] = []
         try:
             async with asyncio.TaskGroup() as group:
-                sending = group.create_task(self._send(stream), name="text")
-                receiving = group.create_task(self._receive(stream), name="audio")
-                if not await sending:
+                receiving = group.create_task(self._receive(stream, sender), name="audio")
+                await sender.run()
+                if not sender.any:
                     receiving.cancel()  # there was nothing to say
         except* SaystreamError as failed:
             failures.append(first_of(failed))
@@ -110,72 +113,21 @@ class Speech:
             stream.cancel()
         if failures:
             raise failures[0]
-        return Ending.PAUSED if self._paused else Ending.ALL
+        if sender.silence is not None:
+            await self._keep_silent(sender.silence)
+        return sender.rest
 
     # text to the vendor
 
-    async def _send(self, stream: Stream) -> bool:
-        """Send the text as it comes, to its end; tell whether there was any."""
-        text, rule = self._text, self._abilities.phrases
-        at = start = self._start
-        outgoing = _Outgoing(stream, self._timeline_sent, text, at)
-        phraser = Phraser(rule, at) if rule else None
-        flushed = sum(place <= start for place in text.flushes)
-        while True:
-            seen = text.changes
-            flush_at = text.flushes[flushed] if flushed < len(text.flushes) else None
-            there = max(at, len(text.text) if flush_at is None else flush_at)
-            end = min(there, at + _MOST_CHARS)
-            new, at = text.text[at:end], end
-            if phraser or new.strip() or outgoing.sent_at:  # a turn does not begin with blanks
-                for phrase in _phrases(phraser, new, at):
-                    await outgoing.send(phrase)
-            if end < there:
-                await asyncio.sleep(0)  # a long text that is there at once must not keep the other turns waiting
-            elif flush_at is not None:
-                flushed += 1
-                await outgoing.flush(phraser.flush() if phraser else [])
-                self._told_to_speak(at_the_end=False)
-            elif text.ended and at >= len(text.text):
-                return await self._finish(outgoing, phraser)
-            elif not await self._wait(stream, outgoing, phraser, seen):
-                self._paused = True
-                return await self._finish(outgoing, phraser)
-
-    async def _finish(self, outgoing: "_Outgoing", phraser: Phraser | None) -> bool:
-        self._finish_sent = True
-        if not await outgoing.finish(phraser.flush() if phraser else []):
-            return False
-        self._told_to_speak(at_the_end=True)
-        return True
-
-    async def _wait(self, stream: Stream, outgoing: "_Outgoing", phraser: Phraser | None, seen: int) -> bool:
-        """Wait for more text, or until a phrase is due; False when the LLM pauses for longer than the vendor waits."""
-        gap_s, alive_s = self._abilities.text_gap_s, self._abilities.keep_alive_s
-        due = phraser.due if phraser else None
-        if outgoing.sent_at and (gap_s or alive_s):
-            now = time.monotonic()
-            if gap_s:
-                if now - outgoing.sent_at >= gap_s:
-                    return False
-                due = outgoing.sent_at + gap_s
-            elif alive_s:
-                if now - outgoing.sent_at >= alive_s:
-                    await stream.keep_alive()
-                    outgoing.sent_at = now
-                due = outgoing.sent_at + alive_s
-        await self._text.more(seen, due)
-        return True
-
-    def _timeline_sent(self, piece: str) -> None:
-        self.timeline.sent(piece)
-        self._progress.sent(self._meter.sent(piece), time.monotonic())
+    def _sent(self, run: Run) -> None:
+        self.timeline.sent(run)
+        self._progress.sent(self._meter.sent(run.text), time.monotonic())
         self._watch()
 
-    def _told_to_speak(self, *, at_the_end: bool) -> None:
+    def _told(self, finished: bool) -> None:
         now = time.monotonic()
         self._progress.sent(self._meter.told(), now)
-        if at_the_end:
+        if finished:
             self._progress.finished(now)
         else:
             self._progress.flushed(now)
@@ -183,7 +135,7 @@ class Speech:
 
     # audio from the vendor
 
-    async def _receive(self, stream: Stream) -> None:
+    async def _receive(self, stream: Stream, sender: Sender) -> None:
         """Publish what the vendor says, until it has said all.
 
         Raises:
@@ -192,7 +144,7 @@ class Speech:
         while True:
             for event in await stream.events():
                 if isinstance(event, Finished):
-                    await self._publish_rest()
+                    await self._publish_rest(sender)
                     return
                 await self._take(event)
 
@@ -209,7 +161,7 @@ class Speech:
                     self._tell_later(before)
                 else:
                     self._early += words
-                progress.words(times[-1].end_s, words[-1].end - self._start, time.monotonic())
+                progress.words(times[-1].end_s, timeline.found, time.monotonic())
                 self._watch()
             case Started(sample_rate=rate):
                 self._rate = rate
@@ -265,10 +217,10 @@ class Speech:
             except ValueError as error:
                 raise self._error(f"{self._rate} Hz cannot be converted to {rate} Hz: {error}") from error
 
-    async def _publish_rest(self) -> None:
+    async def _publish_rest(self, sender: Sender) -> None:
         """The vendor has said all: so all the text is spoken, unless it shows that some is not."""
         timeline, unspoken = self.timeline, self._abilities.unspoken
-        if not self._finish_sent:
+        if not sender.finishing:
             raise self._error("ended the stream before the text had ended")
         if timeline.silent(unspoken):
             raise self._error("no audio for a text that has words")
@@ -279,7 +231,18 @@ class Speech:
         if timeline.missing(unspoken):
             timeline.doubt_the_end()
             raise self._error("the last words are missing")
-        timeline.finished()
+        timeline.finished(sender.reached)
+        self._output.checkpoint(timeline)
+
+    async def _keep_silent(self, pause: Pause) -> None:
+        """Make the silence that the text asks for, and the vendor cannot make."""
+        if not self._begun:
+            await self._begin()
+        timeline, left_s = self.timeline, pause.seconds
+        while left_s > 0:
+            self._output.audio(timeline, timeline.silence(min(left_s, _SILENCE_S)))
+            left_s -= _SILENCE_S
+        timeline.finished(pause.end)
         self._output.checkpoint(timeline)
 
     # the deadline
@@ -313,45 +276,3 @@ class Speech:
 
     def _error(self, text: str, scope: Scope = Scope.STREAM) -> VendorError:
         return VendorError(self.voice.account.provider.vendor, text, scope=scope, action=Action.RECONNECT)
-
-
-class _Outgoing:
-    """The text of one stream of speech on its way out; whoever wants to know is told of all that is sent."""
-
-    def __init__(self, stream: Stream, tell: Callable[[str], None], text: TurnText, start: int) -> None:
-        self._stream, self._tell, self._text, self._told = stream, tell, text, start
-        self.sent_at = 0.0  # when text was last sent; 0 if never
-
-    async def send(self, phrase: Phrase) -> None:
-        self._note(phrase)
-        await self._stream.text(phrase.text)
-
-    async def flush(self, phrases: list[Phrase]) -> None:
-        last = self._join(phrases)
-        if last or self.sent_at:
-            await self._stream.flush(last)
-
-    async def finish(self, phrases: list[Phrase]) -> bool:
-        """Send what is left and the one flush at the end, unless nothing was sent at all."""
-        last = self._join(phrases)
-        if not last and not self.sent_at:
-            return False
-        await self._stream.finish(last)
-        return True
-
-    def _join(self, phrases: list[Phrase]) -> str:
-        for phrase in phrases:
-            self._note(phrase)
-        return " ".join(phrase.text for phrase in phrases)
-
-    def _note(self, phrase: Phrase) -> None:
-        self._tell(self._text.text[self._told : phrase.end])
-        self._told, self.sent_at = phrase.end, time.monotonic()
-
-
-def _phrases(phraser: Phraser | None, new: str, end: int) -> list[Phrase]:
-    """Return what can be sent now; a vendor that forms phrases itself gets the text as it is."""
-    if phraser is None:
-        return [Phrase(new, end - len(new), end)] if new else []
-    now = time.monotonic()
-    return phraser.poll(now) + (phraser.feed(new, now) if new else [])

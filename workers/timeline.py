@@ -5,12 +5,14 @@ A plain object: vendor audio and word times go in, what is to be published comes
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass
 
 from saystream.common.audio import AudioFormat
 from saystream.common.events import Word
 from saystream.workers.providers.base import WordTime
+from saystream.workers.text.run import Run
 
 #: How far ahead a word of the vendor is looked for in the text when it is not the next one (it rewrites numbers, say).
 _LOOK_AHEAD = 64
@@ -70,6 +72,11 @@ class Timeline:
         self._words_until = -1  # last sample of the words that were reported
         self._odd = b""
 
+    @property
+    def found(self) -> int:
+        """How many characters that the vendor was given lie before the end of the last word that it has reported."""
+        return self._text.found
+
     def silent(self, unspoken: re.Pattern[str] | None = None) -> bool:
         """Tell whether the stream was given words, beside what is ``unspoken``, and has answered with no audio."""
         return self.position == self._base and self._text.has_words(unspoken)
@@ -83,9 +90,9 @@ class Timeline:
         """
         return self._words_until >= 0 and self._text.left_out(unspoken)
 
-    def sent(self, text: str) -> None:
-        """Note that the vendor has been given the next piece of the turn's text, as the producer wrote it."""
-        self._text.append(text)
+    def sent(self, run: Run) -> None:
+        """Note that the vendor has been given more text."""
+        self._text.append(run)
 
     def words(self, times: tuple[WordTime, ...]) -> list[Word]:
         """Take word times; return the words with their places in text and audio."""
@@ -119,10 +126,14 @@ class Timeline:
         self._settle()
         return chunk
 
-    def finished(self) -> None:
-        """Note that the vendor has spoken all that it was given."""
-        self.cut, self.spoken = self.position, max(self.spoken, self._text.end)
+    def finished(self, spoken: int) -> None:
+        """Note that the vendor has spoken all that it was given: the turn's text up to a character."""
+        self.cut, self.spoken = self.position, max(self.spoken, spoken)
         self._coming.clear()
+
+    def silence(self, seconds: float) -> Chunk:
+        """Put silence behind what the vendor has spoken."""
+        return self.audio(bytes(round(seconds * self.format.sample_rate) * self.format.sample_bytes))
 
     def doubt_the_end(self) -> None:
         """Note that the vendor has broken off: a word that ends where the audio ends may be a part of one."""
@@ -147,16 +158,18 @@ class _Text:
     """
 
     def __init__(self, start: int) -> None:
-        self.start = start  # of `_text` in the turn's text
+        self._start = start  # of the stream in the producer's text
         self._text = ""
+        self._runs: list[Run] = []  # what `_text` is made of
+        self._places: list[int] = []  # where in `_text` each of them begins
         self._at = 0  # behind the last word that was found
         self._guess: int | None = None  # behind a word that was found by looking ahead
         self._run = ""  # the last characters that were not found, of a script without blanks
         self._rewritten = 0.0  # letters that words which were reported since, and are not in the text, can stand for
 
     @property
-    def end(self) -> int:
-        return self.start + len(self._text)
+    def found(self) -> int:
+        return self._at
 
     def has_words(self, unspoken: re.Pattern[str] | None) -> bool:
         return _count_letters(self._text, unspoken) > 0
@@ -165,10 +178,14 @@ class _Text:
         """Tell whether there is more behind the last word that was found than the words reported since stand for."""
         return _count_letters(self._text[self._at :], unspoken) > self._rewritten
 
-    def append(self, text: str) -> None:
+    def append(self, run: Run) -> None:
+        if not run.text:
+            return
+        self._places.append(len(self._text))
+        self._runs.append(run)
         # A string of which there is only this name grows in place; an attribute would be copied each time.
         longer, self._text = self._text, ""
-        longer += text
+        longer += run.text
         self._text = longer
 
     def find(self, spelled: str, seconds: float) -> tuple[int, int]:
@@ -181,10 +198,10 @@ class _Text:
         if place is None:
             self._guess = self._look_ahead(letters) if len(letters) >= _LETTERS else None
             self._not_found(letters, seconds)
-            return self.start + self._at, self.start + self._at
+            return self._source_end(self._at), self._source_end(self._at)
         start, end = place
         self._found(end)
-        return self.start + start, self.start + self._at
+        return self._source_start(start), self._source_end(self._at)
 
     def find_piece(self, piece: str, seconds: float) -> int | None:
         """Return the end of a piece of several words, the next one or one further on; None if it is not there."""
@@ -195,9 +212,21 @@ class _Text:
             first = _letters(self._text[self._at : self._at + 2 * len(piece) + ahead]).find(wanted)
             if first >= 0:
                 self._found(self._behind_letters(first + len(wanted)))
-                return self.start + self._at
+                return self._source_end(self._at)
         self._not_found(wanted, seconds)
         return None
+
+    def _source_start(self, at: int) -> int:
+        """Return where in the producer's text the character stands that is spoken as the one at ``at``."""
+        number = bisect_right(self._places, at) - 1
+        return self._runs[number].piece(at - self._places[number], at - self._places[number] + 1).start
+
+    def _source_end(self, at: int) -> int:
+        """Return where in the producer's text what is spoken before ``at`` ends."""
+        if at == 0:
+            return self._start
+        number = bisect_right(self._places, at - 1) - 1
+        return self._runs[number].piece(0, at - self._places[number]).end
 
     def _find_next(self, letters: str, spelled: str) -> tuple[int, int] | None:
         at = self._skip_blanks(self._at)

@@ -13,7 +13,9 @@ from saystream.workers.hedge import Race
 from saystream.workers.hedge import run as hedged
 from saystream.workers.output import Output
 from saystream.workers.route import Route, Step
-from saystream.workers.speech import Ending, Speech
+from saystream.workers.sender import Rest
+from saystream.workers.speech import Speech
+from saystream.workers.text.script import Script
 from saystream.workers.timeline import Timeline
 from saystream.workers.turn_text import Sealed, TurnText
 from saystream.workers.voices import Voice
@@ -32,11 +34,14 @@ class Attempt:
         claim: the right to publish.
         voice: that speaks.
         ledger, line, text: where the turn's end, its audio and its tokens go to and come from.
+        script: the text as it is to be spoken.
         streams: so many streams of speech may bring nothing, one after the other, before the turn is given up.
     """
 
-    def __init__(self, claim: Claim, voice: Voice, ledger: Ledger, line: Line, text: TurnText, streams: int) -> None:
-        self._claim, self._ledger, self._line, self._text = claim, ledger, line, text
+    def __init__(
+        self, claim: Claim, voice: Voice, ledger: Ledger, line: Line, text: TurnText, script: Script, streams: int
+    ) -> None:
+        self._claim, self._ledger, self._line, self._text, self._script = claim, ledger, line, text, script
         self._timeline = Timeline(claim.format, claim.cut, claim.spoken)
         self._output = Output(line, claim.ref.turn)
         self._voices = [voice, *voice.fallbacks]
@@ -93,7 +98,7 @@ class Attempt:
             if not await self._ready(voice):
                 break
             try:
-                ending = await self._speak_once(voice, cause or (not_asked if voice.name != self._spoke else ""))
+                rest = await self._speak_once(voice, cause or (not_asked if voice.name != self._spoke else ""))
             except VendorError as error:
                 further = self._timeline.cut > before
                 following = route.failed(error, further=further, now=time.monotonic())
@@ -106,9 +111,10 @@ class Attempt:
                 cause, name = str(error), self._voices[step.voice].name
                 log.info("↻ %s: %s; %s goes on at sample %d", self._claim.ref.turn, error, name, self._timeline.cut)
             else:
-                if ending is Ending.ALL or not await self._more_text():
+                if rest is Rest.NOTHING or not await self._more_text():
                     break
-                step, cause = route.went_well(), "the text had paused"
+                step = route.went_well()
+                cause = "the text had paused" if rest is Rest.LATER else "silence in the text"
         self._output.close(self._timeline)  # words of a stream that broke behind its last audio
         return State.DONE, ""
 
@@ -129,7 +135,7 @@ class Attempt:
             return True
         return await self._more_text()
 
-    async def _speak_once(self, voice: Voice, cause: str) -> Ending:
+    async def _speak_once(self, voice: Voice, cause: str) -> Rest:
         """Speak what has not been spoken, in one stream of speech; ``cause`` says why the one before has ended.
 
         Raises:
@@ -139,7 +145,7 @@ class Attempt:
 
         def speech(voice: Voice) -> Speech:
             timeline = Timeline(self._claim.format, start.cut, start.spoken)
-            return Speech(voice, self._text, timeline, self._output, race.begins)
+            return Speech(voice, self._text, self._script, timeline, self._output, race.begins)
 
         def begin(winner: Speech) -> None:
             self._timeline, name = winner.timeline, winner.voice.name

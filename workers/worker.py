@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from redis.exceptions import ResponseError
 
 from saystream.common.audio import AudioFormat
-from saystream.common.errors import Fenced, InvalidSettings, RedisUnavailable, SaystreamError
+from saystream.common.errors import Fenced, InvalidInput, InvalidSettings, RedisUnavailable, SaystreamError
 from saystream.common.ledger import Claim, Ledger, Message, Refusal
 from saystream.common.ledger.queue import Queue
 from saystream.common.quota import Quota
@@ -27,6 +27,8 @@ from saystream.workers.account import Account
 from saystream.workers.providers import registry
 from saystream.workers.providers.base import Provider
 from saystream.workers.slots import Slots
+from saystream.workers.text.pipeline import Pipeline
+from saystream.workers.text.script import Script
 from saystream.workers.tokens import BLOCK_MS, TokenReader
 from saystream.workers.turn import Attempt
 from saystream.workers.turn_text import TurnText
@@ -88,6 +90,8 @@ class Worker:
         self.settings, self._url = settings, redis_url
         self.ready = asyncio.Event()
         self._providers = registry.build(settings)
+        for voice in settings.voices.values():
+            Pipeline(voice.text, voice.language)  # what it cannot do it says now
         self._accounts: dict[str, Account] = {}
         self._voices: dict[str, Voice] = {}
         # No more turns than connections carry: waiting happens in Redis, where every worker can help.
@@ -244,12 +248,20 @@ class Worker:
                 claim, 1, State.FAILED, claim.cut, claim.spoken, f"voice {message.voice!r} is none of: {known}"
             )
             return "failed: unknown voice"
+        try:
+            rules = voice.settings.text.model_copy(update=claim.request.text)
+            pipeline = Pipeline(rules, voice.settings.language)
+        except InvalidInput as error:
+            await self._ledger.finish(claim, 1, State.FAILED, claim.cut, claim.spoken, str(error))
+            return f"failed: {error}"
         held.text = await self._reader.add(message.ref)
         try:
             if held.lost:
                 raise held.lost
             line = self._writer.line(claim, self.settings.limits.outbox_bytes, held.text.stop)
-            return await Attempt(claim, voice, self._ledger, line, held.text, self.settings.worker.streams).run()
+            script = Script(held.text, pipeline)
+            attempt = Attempt(claim, voice, self._ledger, line, held.text, script, self.settings.worker.streams)
+            return await attempt.run()
         finally:
             self._reader.remove(held.text)
 

@@ -9,7 +9,8 @@ import pytest
 from saystream.common.errors import Action, Scope, VendorError
 from saystream.workers.account import Counts
 from saystream.workers.hedge import Race, run
-from saystream.workers.speech import Ending, Speech
+from saystream.workers.sender import Rest
+from saystream.workers.speech import Speech
 from tests.timing import MS
 
 
@@ -34,13 +35,13 @@ class Runner:
     got: asyncio.Event = field(default_factory=asyncio.Event)
     owes: asyncio.Event = field(default_factory=asyncio.Event)
     speaks: asyncio.Event = field(default_factory=asyncio.Event)
-    ends: asyncio.Future[Ending] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    ends: asyncio.Future[Rest] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     started: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.voice = Voice(self.name)
 
-    async def run(self) -> Ending:
+    async def run(self) -> Rest:
         self.started.set()
         speaking: asyncio.Future[Any] = asyncio.create_task(self.speaks.wait())
         await asyncio.wait([speaking, self.ends], return_when=asyncio.FIRST_COMPLETED)
@@ -61,16 +62,16 @@ class Track:
         self.race = Race(lambda winner: self.won.append(winner.voice.name))
         self.first, self.second = Runner("first", self.race), Runner("second", self.race)
         self.text = asyncio.Event()
-        self.running: asyncio.Task[Ending] | None = None
+        self.running: asyncio.Task[Rest] | None = None
 
     async def _text(self) -> bool:
         return await self.text.wait()
 
-    def start(self, after_s: float = 0.0) -> asyncio.Task[Ending]:
+    def start(self, after_s: float = 0.0) -> asyncio.Task[Rest]:
         first, second = cast(Any, self.first), cast(Any, self.second)
         return asyncio.create_task(run(self.race, first, lambda: second, self._text, after_s))
 
-    async def hedged(self) -> asyncio.Task[Ending]:
+    async def hedged(self) -> asyncio.Task[Rest]:
         """Start it, and let the second start, too."""
         self.first.got.set()
         self.first.owes.set()
@@ -83,8 +84,8 @@ async def test_the_first_to_speak_wins_and_the_other_is_cancelled() -> None:
     track = Track()
     race = await track.hedged()
     track.second.speaks.set()
-    track.second.ends.set_result(Ending.ALL)
-    assert await race is Ending.ALL
+    track.second.ends.set_result(Rest.NOTHING)
+    assert await race is Rest.NOTHING
     assert track.won == ["second"]
     assert track.first.ends.cancelled() or not track.first.ends.done()
     counts = track.first.voice.account.counts
@@ -125,7 +126,7 @@ async def test_waiting_for_a_stream_with_something_to_say_is_being_late() -> Non
     async with asyncio.timeout(1.0):
         await track.second.started.wait()
     track.second.speaks.set()
-    track.second.ends.set_result(Ending.ALL)
+    track.second.ends.set_result(Rest.NOTHING)
     await race
 
 
@@ -153,7 +154,7 @@ async def test_a_hedge_is_not_started_with_a_vendor_that_is_not_asked() -> None:
     race = track.start()
     await asyncio.sleep(20 * MS)
     track.first.speaks.set()
-    track.first.ends.set_result(Ending.ALL)
-    assert await race is Ending.ALL
+    track.first.ends.set_result(Rest.NOTHING)
+    assert await race is Rest.NOTHING
     assert not track.second.started.is_set()
     assert track.first.voice.account.counts.hedges == 0

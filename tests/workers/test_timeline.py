@@ -2,6 +2,7 @@
 
 import re
 import time
+from weakref import WeakKeyDictionary
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from saystream.common.audio import AudioFormat
 from saystream.workers.providers.base import WordTime
+from saystream.workers.text.run import Run
 from saystream.workers.timeline import Timeline
 
 FORMAT = AudioFormat(sample_rate=8_000)
@@ -16,10 +18,21 @@ TAG = re.compile(r"<[^<>]*>")
 CUE = re.compile(r"\[[^\[\]]*\]")
 
 
+def send(timeline: Timeline, text: str) -> None:
+    """Give the vendor more text, as the producer wrote it."""
+    SENT[timeline] = start = SENT.get(timeline, timeline.spoken)
+    timeline.sent(Run(text, start, start + len(text)))
+    SENT[timeline] = start + len(text)
+
+
+#: How much of the producer's text each timeline was given.
+SENT: WeakKeyDictionary[Timeline, int] = WeakKeyDictionary()
+
+
 def spoken_by(text: str, *words: str) -> list[tuple[str, int, int]]:
     """Return where a vendor's words are found in a text."""
     timeline = Timeline(FORMAT)
-    timeline.sent(text)
+    send(timeline, text)
     times = tuple(WordTime(word, number, number + 1) for number, word in enumerate(words))
     return [(text[word.start : word.end], word.start, word.end) for word in timeline.words(times)]
 
@@ -51,7 +64,7 @@ def test_odd_bytes_wait_for_their_other_half(pieces: list[bytes]) -> None:
 
 def test_spoken_moves_when_a_word_has_been_published_to_its_end() -> None:
     timeline = Timeline(FORMAT)
-    timeline.sent("Hello, world")
+    send(timeline, "Hello, world")
     timeline.words((WordTime("Hello,", 0.0, 0.5), WordTime("world", 0.6, 1.0)))
     timeline.audio(bytes(2 * 3999))
     assert (timeline.spoken, timeline.cut) == (0, 0)
@@ -61,7 +74,7 @@ def test_spoken_moves_when_a_word_has_been_published_to_its_end() -> None:
 
 def test_words_that_come_after_their_audio_count_at_once() -> None:
     timeline = Timeline(FORMAT)
-    timeline.sent("Hello")
+    send(timeline, "Hello")
     timeline.audio(bytes(16_000))
     timeline.words((WordTime("Hello", 0.0, 0.5),))
     assert (timeline.spoken, timeline.cut) == (5, 4000)
@@ -69,12 +82,12 @@ def test_words_that_come_after_their_audio_count_at_once() -> None:
 
 def test_a_stream_that_takes_over_begins_at_the_end_of_the_last_whole_word() -> None:
     first = Timeline(FORMAT)
-    first.sent("Hello, world")
+    send(first, "Hello, world")
     first.words((WordTime("Hello,", 0.0, 0.5), WordTime("world", 0.6, 1.0)))
     first.audio(bytes(2 * 5001) + b"x")
     second = Timeline(FORMAT, first.cut, first.spoken)
     assert (second.position, second.spoken) == (4000, 6)
-    second.sent(" world")
+    send(second, " world")
     [word] = second.words((WordTime("world", 0.0, 0.4),))
     assert (word.start, word.end, word.first_sample, word.last_sample) == (7, 12, 4000, 7200)
     assert second.audio(b"ab").data == b"ab"
@@ -82,17 +95,17 @@ def test_a_stream_that_takes_over_begins_at_the_end_of_the_last_whole_word() -> 
 
 def test_a_finished_stream_has_spoken_all_that_it_was_given() -> None:
     timeline = Timeline(FORMAT)
-    timeline.sent("Hello, world. ")
+    send(timeline, "Hello, world. ")
     timeline.audio(bytes(100))
-    timeline.finished()
+    timeline.finished(SENT[timeline])
     assert (timeline.spoken, timeline.cut) == (14, 50)
 
 
 def test_a_stream_with_words_and_no_audio_is_silent() -> None:
     timeline = Timeline(FORMAT)
-    timeline.sent(" ... ")
+    send(timeline, " ... ")
     assert not timeline.silent()
-    timeline.sent("word")
+    send(timeline, "word")
     assert timeline.silent()
     timeline.audio(bytes(2))
     assert not timeline.silent()
@@ -100,7 +113,7 @@ def test_a_stream_with_words_and_no_audio_is_silent() -> None:
 
 def test_a_stream_of_tags_and_cues_alone_has_no_words_to_be_silent_about() -> None:
     timeline = Timeline(FORMAT)
-    timeline.sent('<break time="1s"/> ')
+    send(timeline, '<break time="1s"/> ')
     assert timeline.silent()
     assert not timeline.silent(TAG)
 
@@ -110,7 +123,7 @@ def test_a_stream_of_tags_and_cues_alone_has_no_words_to_be_silent_about() -> No
 
 def test_a_piece_of_text_moves_spoken_at_its_end_where_no_words_are_reported() -> None:
     timeline = Timeline(FORMAT, cut=80)
-    timeline.sent("One two. Three four. Five.")
+    send(timeline, "One two. Three four. Five.")
     timeline.chunk("One two. ", 0.0, 0.5)
     timeline.chunk("Three four.", 0.5, 1.0)
     timeline.audio(bytes(2 * 4000))
@@ -121,7 +134,7 @@ def test_a_piece_of_text_moves_spoken_at_its_end_where_no_words_are_reported() -
 
 def test_a_piece_that_the_vendor_has_rewritten_moves_nothing_until_the_next_is_found() -> None:
     timeline = Timeline(FORMAT)
-    timeline.sent("It costs $3. Yes. No more.")
+    send(timeline, "It costs $3. Yes. No more.")
     timeline.audio(bytes(2 * 8000))
     timeline.chunk("It costs three dollars.", 0.0, 0.5)
     assert (timeline.spoken, timeline.cut) == (0, 0)
@@ -131,7 +144,7 @@ def test_a_piece_that_the_vendor_has_rewritten_moves_nothing_until_the_next_is_f
 
 def test_a_piece_says_nothing_where_words_are_reported() -> None:
     timeline = Timeline(FORMAT)
-    timeline.sent("One two. Three four.")
+    send(timeline, "One two. Three four.")
     timeline.audio(bytes(2 * 8000))
     timeline.words((WordTime("One", 0.0, 0.25),))
     timeline.chunk("One two. ", 0.0, 0.5)
@@ -143,7 +156,7 @@ def test_a_piece_says_nothing_where_words_are_reported() -> None:
 
 def test_a_piece_of_which_there_are_no_words_counts_beside_others_that_have_them() -> None:
     timeline = Timeline(FORMAT)
-    timeline.sent("One two. Three four.")
+    send(timeline, "One two. Three four.")
     timeline.audio(bytes(2 * 8000))
     timeline.words((WordTime("One", 0.0, 0.25), WordTime("two.", 0.25, 0.5)))
     timeline.chunk("Three four.", 0.5, 1.0)
@@ -153,7 +166,7 @@ def test_a_piece_of_which_there_are_no_words_counts_beside_others_that_have_them
 
 def test_a_piece_is_found_far_behind_one_that_was_rewritten() -> None:
     timeline = Timeline(FORMAT)
-    timeline.sent("3 " * 500 + "And so on. The end.")
+    send(timeline, "3 " * 500 + "And so on. The end.")
     timeline.audio(bytes(2 * 8000))
     timeline.chunk("Three, and three again, and so forth.", 0.0, 0.5)
     timeline.chunk("And so on.", 0.5, 0.75)
@@ -165,7 +178,7 @@ def test_a_piece_is_found_far_behind_one_that_was_rewritten() -> None:
 
 def missing(text: str, *words: str, unspoken: re.Pattern[str] | None = None, word_s: float = 1.0) -> bool:
     timeline = Timeline(FORMAT)
-    timeline.sent(text)
+    send(timeline, text)
     timeline.words(tuple(WordTime(word, number * word_s, (number + 1) * word_s) for number, word in enumerate(words)))
     return timeline.missing(unspoken)
 
@@ -211,7 +224,7 @@ def test_rewritten_words_do_not_stand_for_more_than_can_be_spoken_in_their_time(
 def test_a_piece_that_the_vendor_rewrote_stands_for_the_text_of_its_time() -> None:
     for text, is_missing in (("It is. That costs $3.", False), ("It is. That costs $3. " + "And more. " * 9, True)):
         timeline = Timeline(FORMAT)
-        timeline.sent(text)
+        send(timeline, text)
         timeline.words((WordTime("It", 0.0, 0.2), WordTime("is.", 0.2, 0.4)))
         timeline.chunk("That costs three dollars.", 0.4, 1.6)
         assert timeline.missing() == is_missing
@@ -317,7 +330,7 @@ def cost_s(words: int, spoken: str) -> float:
     tokens = re.findall(r"\S+ ", SENTENCE * count)
     start_s = time.thread_time()
     for token in tokens:
-        timeline.sent(token)
+        send(timeline, token)
     for number in range(count):
         if spoken in ("pieces", "rewritten pieces"):
             timeline.chunk(SENTENCE if spoken == "pieces" else "Nine words that are not what was written here.", 0, 1)

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from saystream.common.audio import AudioFormat
 from saystream.common.errors import VendorError
 from saystream.common.settings import ProviderSettings, VoiceSettings
-from saystream.workers.text.phrases import PhraseRule
+from saystream.workers.text.lowering import NO_TAGS, TagRule
+from saystream.workers.text.phraser import PhraseRule
 
 Frame = str | bytes
 #: Names a stream of speech on its connection; the vendor's own id where it multiplexes.
@@ -136,6 +137,7 @@ class Capabilities:
         settle_s: a connection may be closed by the vendor so long after a stream has ended, and is not given to
             another before.
         unspoken: what of the text is never spoken as words: tags and cues.
+        tags: which of our tags have a tag of the vendor's own.
     """
 
     phrases: PhraseRule | None
@@ -149,6 +151,7 @@ class Capabilities:
     keep_alive_s: float | None = None
     settle_s: float = 0.0
     unspoken: Pattern[str] | None = None
+    tags: TagRule = NO_TAGS
 
     def nearest_rate(self, wanted: int) -> int:
         """Return the sample rate to ask for: the wanted one, else the lowest above it, else the highest."""

@@ -35,7 +35,8 @@ from saystream.workers.providers.base import (
     WordTime,
     WordTimes,
 )
-from saystream.workers.text.phrases import PhraseRule
+from saystream.workers.text.lowering import TagRule
+from saystream.workers.text.phraser import PhraseRule
 
 PUBLIC_URL = "wss://api.gradium.ai"
 PATH = "/api/speech/tts"
@@ -76,6 +77,20 @@ _OPTIONS: fields.Rules = {
 }
 
 
+def breaks(seconds: float) -> str | None:
+    """Write a pause in tags of 0.1 to 2 s, as many as it takes, with the blanks around them that they need."""
+    tenths = round(seconds * 10)
+    if not tenths:
+        return None
+    tags = []
+    while tenths:
+        # No rest that is too short: it could not be, as a tenth is the shortest.
+        part = min(tenths, 20)
+        tags.append(f'<break time="{part / 10:.1f}s" />')
+        tenths -= part
+    return f" {' '.join(tags)} "
+
+
 class Gradium(Provider):
     """An account with Gradium.
 
@@ -102,6 +117,7 @@ class Gradium(Provider):
             sample_rates=SAMPLE_RATES,
             holds_chars=options.get("holds_chars", 60),
             unspoken=_TAG,
+            tags=TagRule(breaks),
         )
 
     def handshake(self, binding: str) -> Handshake:

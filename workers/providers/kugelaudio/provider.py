@@ -9,9 +9,11 @@ from saystream.workers.providers import fields
 from saystream.workers.providers.account import Account, address
 from saystream.workers.providers.base import Cancel, Capabilities, Handshake, Protocol, Provider, StreamSpec
 from saystream.workers.providers.kugelaudio import config
+from saystream.workers.providers.kugelaudio.breaks import breaks
 from saystream.workers.providers.kugelaudio.config import Defaults
 from saystream.workers.providers.kugelaudio.multi import MultiProtocol
 from saystream.workers.providers.kugelaudio.stream import StreamProtocol
+from saystream.workers.text.lowering import TagRule
 
 PUBLIC_URL = "wss://api.kugelaudio.com"
 EU_URL = "wss://api.eu.kugelaudio.com"
@@ -76,6 +78,7 @@ class KugelAudio(Provider):
             text_gap_s=None if multi else options.get("text_gap_s", 4.0) or None,
             keep_alive_s=options.get("keep_alive_s", 10.0) if multi else None,
             unspoken=_TAG,
+            tags=TagRule(breaks, spell=True),
         )
 
     def binding(self, spec: StreamSpec) -> str:
