@@ -118,7 +118,7 @@ async def _turn(url: str, settings: Settings, session: str) -> Figures:
 
 async def everything(url: str) -> int:
     """Run all vendors; returns how many have failed."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 110)
     table = Table("vendor", "result", "first audio ms", "last audio ms", "audio s", "words told", "splices")
     failures = 0
     for vendor, key, voice_variable, voice_id in VENDORS:
