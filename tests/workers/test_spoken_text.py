@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from saystream.common.errors import InvalidRequest, InvalidSettings
 from saystream.common.events import Splice
 from saystream.common.states import State
 from saystream.compose.standin import Behaviour, Fault, Kind
@@ -45,6 +46,12 @@ async def test_a_socket_that_breaks_costs_no_word_of_filtered_text(redis_url: st
     async with rig(redis_url, row=row, behaviour=behaviour) as way:
         await way.say("s", "t", MARKDOWN)
         assert (await way.hear("s", "t")).words("t") == SPOKEN
+
+
+async def test_a_voice_that_normalises_without_a_language_is_refused_at_the_start(redis_url: str) -> None:
+    with pytest.raises(InvalidSettings, match="needs the voice's language"):
+        async with rig(redis_url, voice={"text": {"normalise": True}}):
+            pass
 
 
 @pytest.mark.parametrize("text", [{"markdown": False, "emoji": "keep"}, {"replacements": {"soup": "stew"}}])
@@ -93,8 +100,6 @@ async def test_a_flush_tag_and_a_spelled_word_are_understood(redis_url: str, row
 
 
 async def test_a_switch_that_is_none_is_refused_where_the_turn_is_opened(redis_url: str) -> None:
-    from saystream.common.errors import InvalidRequest
-
     async with rig(redis_url, workers=0) as way, way.speaker() as speaker:
         with pytest.raises(InvalidRequest, match=r"text.*markdwon"):
             speaker.turn("s", text={"markdwon": True})

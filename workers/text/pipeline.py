@@ -20,6 +20,7 @@ that waits in front of it (see `clean`), is of interest to any filter, the token
 import re
 from collections.abc import Sequence
 
+from saystream.common.errors import InvalidSettings
 from saystream.common.text_rules import TextRules
 from saystream.workers.text.addresses import Addresses
 from saystream.workers.text.clean import Clean
@@ -160,7 +161,9 @@ def _word_filters(rules: TextRules, language: str | None) -> list[Filter]:
     if rules.normalise:
         from saystream.workers.text.normalise import Normaliser  # its libraries and tables are not needed by others
 
-        filters.append(Normaliser(language or "en"))
+        if language is None:
+            raise InvalidSettings("text.normalise needs the voice's language: 5.10 is said in another way in each")
+        filters.append(Normaliser(language))
     return filters
 
 
