@@ -5,7 +5,7 @@ The environment wins over the file: ``SAYSTREAM_REDIS_URL``, ``SAYSTREAM_WORKER_
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -109,13 +109,35 @@ class LimitSettings(_Section):
     Args:
         retention_s: how long a session's streams outlive their last change.
         token_bytes: the largest token event, in bytes of UTF-8.
+        turn_chars: the longest text of a turn, in characters.
+        turn_s: the longest audio of a turn, in seconds; one that gets longer ends as ``failed``.
+        ahead_chars: how much of a turn's text may be sent and not spoken yet, in characters; then `send` waits.
+        ahead_s: how long `send` waits so while nothing more of the turn gets spoken, before it gives up.
+        idle_s: how long the text of a turn that is being spoken may pause, before the turn is ended.
+        on_idle: ``finish`` speaks what is there and ends the turn as ``done``; ``interrupt`` ends it at once.
         waiting_turns: how many turns may wait in one session.
+        ready_turns: how many turns may wait for a worker, in one shard.
+        output_s: how long the audio of turns that have ended stays in a session's output stream.
+        output_bytes: how much of it stays, in bytes.
+        held_s: how long a listener's last word of where it is keeps what it has not read from being trimmed.
+        held_bytes: how much is kept for such listeners, in bytes.
         outbox_bytes: audio that one turn may hold in a worker while Redis is away.
     """
 
     retention_s: Annotated[float, Field(ge=60)] = 86_400.0
     token_bytes: Annotated[int, Field(ge=1, le=1 << 20)] = 16_384
+    turn_chars: Annotated[int, Field(ge=1)] = 100_000
+    turn_s: _Seconds = 1800.0
+    ahead_chars: Annotated[int, Field(ge=1)] = 20_000
+    ahead_s: _Seconds = 60.0
+    idle_s: _Seconds = 60.0
+    on_idle: Literal["finish", "interrupt"] = "finish"
     waiting_turns: Annotated[int, Field(ge=0)] = 100
+    ready_turns: Annotated[int, Field(ge=1)] = 10_000
+    output_s: _Seconds = 3600.0
+    output_bytes: Annotated[int, Field(ge=0)] = 32 << 20
+    held_s: _Seconds = 60.0
+    held_bytes: Annotated[int, Field(ge=0)] = 128 << 20
     outbox_bytes: Annotated[int, Field(ge=4096)] = 4 << 20
 
 
@@ -127,18 +149,25 @@ class WorkerSettings(_Section):
         lease_s: a turn whose worker has not renewed it for so long is taken over.
         attempts: after so many workers lost at the same place, a turn is given up as ``failed``.
         streams: so many streams of speech in a row may bring a turn no further before it is ``failed``.
-        drain_s: how long running turns may go on after SIGTERM.
+        hand_off_s: on SIGTERM, how long a running turn may take to come to the end of a word, where another worker can
+            go on with it.
+        drain_s: how long running turns may go on after SIGTERM where no other worker can.
     """
 
     slots: Annotated[int, Field(ge=1)] = 200
-    lease_s: _Seconds = 2.0
+    lease_s: _Seconds = 1.0
     attempts: Annotated[int, Field(ge=1, le=1000)] = 3
     streams: Annotated[int, Field(ge=1)] = 4
+    hand_off_s: Annotated[float, Field(ge=0)] = 0.5
     drain_s: Annotated[float, Field(ge=0)] = 30.0
 
 
 class Settings(BaseSettings):
-    """All settings. ``redis_url`` is where Redis is; ``shards`` is 1 unless Redis is a cluster."""
+    """All settings. ``redis_url`` is where Redis is; ``shards`` is 1 unless Redis is a cluster.
+
+    ``redis_replicas``: so many replicas must have what Redis acknowledges as accepted (a turn's opening, the end of its
+    text, its end, an interrupt); 0: the word of the primary alone is enough.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="SAYSTREAM_",
@@ -151,6 +180,7 @@ class Settings(BaseSettings):
 
     redis_url: Annotated[str | None, Field(repr=False)] = None  # it may hold a password
     redis_timeout_s: _Seconds = 5.0
+    redis_replicas: Annotated[int, Field(ge=0)] = 0
     shards: Annotated[int, Field(ge=1, le=16_384)] = 1
     providers: dict[str, ProviderSettings] = {}
     voices: dict[str, VoiceSettings] = {}

@@ -96,7 +96,7 @@ def test_the_page_of_settings_names_each_of_them_with_its_default() -> None:
     page = (ROOT / "docs" / "settings.md").read_text("utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", page, re.MULTILINE))
     named = {name for model in models().values() for name in model.model_fields}
-    top = {"redis_url", "redis_timeout_s", "shards"}
+    top = {"redis_url", "redis_timeout_s", "redis_replicas", "shards"}
     assert set(rows) == named | top
     for model in models().values():
         for name, field in model.model_fields.items():

@@ -54,7 +54,7 @@ def everything_shown(error: BaseException) -> str:
 def test_without_a_file_or_variables_there_are_defaults() -> None:
     settings = load()
     assert (settings.redis_url, settings.shards, settings.providers, settings.voices) == (None, 1, {}, {})
-    assert settings.worker.lease_s == 2.0
+    assert settings.worker.lease_s == 1.0
 
 
 def test_a_file_is_read() -> None:
