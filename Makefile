@@ -12,7 +12,7 @@ DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
 REDIS5 := build/redis5/.installed
 
-.PHONY: help install demo up test test-latest test-redis5 test-live lint types format bench clean
+.PHONY: help install demo up test test-latest test-redis5 test-live chaos lint types format bench clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test-redis5: $(DEV) $(REDIS5) ## Run the core's tests on redis-py 5
 test-live: $(DEV) ## Speak a turn at each real vendor whose API key is set
 	$(PY) tests/live/run.py
 
+chaos: $(DEV) ## Break everything for half an hour and count the words
+	$(PY) -m tests.chaos.run $(CHAOS)
+
 lint: $(DEV) ## Check style and format
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
@@ -49,7 +52,7 @@ format: $(DEV) ## Format, and repair what ruff can
 	$(VENV)/bin/ruff format
 
 bench: $(DEV) ## Measure
-	$(PY) tests/bench/run.py
+	$(PY) -m tests.bench.run
 	$(PY) tests/bench/text.py
 
 clean: ## Remove what was built, all but .venv

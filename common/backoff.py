@@ -3,6 +3,9 @@
 import random
 from collections.abc import Callable
 
+#: Our own dice: a program that seeds `random` for its own purposes must not put all its processes in step.
+DICE = random.Random()
+
 
 class Backoff:
     """Jittered exponential pauses, in seconds.
@@ -13,7 +16,7 @@ class Backoff:
         jitter: returns a number from 0 to 1; a pause is shortened by up to a half with it.
     """
 
-    def __init__(self, first_s: float, longest_s: float, jitter: Callable[[], float] = random.random) -> None:
+    def __init__(self, first_s: float, longest_s: float, jitter: Callable[[], float] = DICE.random) -> None:
         self._first_s, self._longest_s, self._jitter = first_s, longest_s, jitter
         self.failures = 0
 

@@ -12,11 +12,18 @@
     ├── TurnError
     │   ├── TurnConflict
     │   ├── SessionBusy
+    │   ├── Overloaded
+    │   ├── TooFarAhead
     │   ├── TurnEnded
     │   │   ├── TurnInterrupted
-    │   │   └── TurnFailed
+    │   │   ├── TurnFailed
+    │   │   └── TurnGone
+    │   ├── TokensLost
+    │   ├── AudioLost
+    │   ├── TextGone
     │   ├── UnknownTurn
     │   └── Fenced
+    ├── UnknownLetter
     ├── RedisUnavailable
     │   └── NotAcknowledged
     ├── ShardMismatch
@@ -75,8 +82,28 @@ class SessionBusy(TurnError):
     """The session is speaking or has too many turns waiting."""
 
 
+class TokensLost(TurnError):
+    """Redis has lost some of its text, and it cannot be sent again."""
+
+
+class AudioLost(TurnError):
+    """Redis has lost some of what this attempt had published."""
+
+
+class TextGone(TurnError):
+    """Its text is no longer in Redis, so that it cannot be spoken again."""
+
+
 class UnknownTurn(TurnError):
     """No such turn; it may have expired."""
+
+
+class Overloaded(TurnError):
+    """Too many turns wait for a worker already; try again later, or add workers."""
+
+
+class TooFarAhead(TurnError):
+    """Too much of its text is not spoken yet, and for too long nothing more of it was."""
 
 
 class TurnEnded(TurnError):
@@ -91,8 +118,16 @@ class TurnFailed(TurnEnded):
     """The turn could not be spoken."""
 
 
+class TurnGone(TurnEnded):
+    """The turn is no longer in Redis: it has expired."""
+
+
 class Fenced(TurnError):
     """Another attempt speaks this turn now, or it has ended; this writer must stop."""
+
+
+class UnknownLetter(SaystreamError):
+    """No such dead letter; it may have been redriven or dropped, or have expired."""
 
 
 class RedisUnavailable(SaystreamError):

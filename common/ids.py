@@ -28,6 +28,11 @@ def turn_id(text: str) -> TurnId:
     return TurnId(_checked("turn", text))
 
 
+def listener_name(text: str) -> str:
+    """Check the name by which a listener says where it is; raises InvalidId."""
+    return _checked("listener", text)
+
+
 def new_turn_id() -> TurnId:
     """Make a turn id that nobody else has."""
     return TurnId(uuid.uuid4().hex)

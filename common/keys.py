@@ -2,6 +2,9 @@
 
 The kind stands before the id, so that no id can be mistaken for another kind's key (a turn named ``x:tokens``
 beside the tokens of ``x``). The braces are Redis Cluster's hash tag: all keys of one shard lie in one slot.
+
+Two kinds live for ever: `SHARDS`, on which all processes have agreed, and the dispatch streams, in which the workers'
+group lives (there is one a shard, and what is in it goes when its turn ends). Everything else expires.
 """
 
 from dataclasses import dataclass
@@ -25,6 +28,8 @@ class ShardKeys:
     """The keys of one shard.
 
     ``dispatch``: stream of turns that are ready. ``dead``: stream of turns that failed on every attempt.
+    ``deadlines``: sorted set of turns that have not begun and must begin in time; the score is the time (ms).
+    ``nothing`` never exists: see ``shared.lua`` for what a key that is always missing is good for.
     """
 
     shard: int
@@ -41,8 +46,16 @@ class ShardKeys:
     def dead(self) -> str:
         return self.prefix + "dead"
 
+    @property
+    def deadlines(self) -> str:
+        return self.prefix + "deadlines"
+
+    @property
+    def nothing(self) -> str:
+        return self.prefix + "nothing"
+
     def turn(self, turn: str) -> str:
-        """Hash: request, state, attempt, owner, times, cause of end."""
+        """Hash: request, state, attempt, owner, times, cause of end, how far it was played."""
         return f"{self.prefix}turn:{turn}"
 
     def tokens(self, turn: str) -> str:
@@ -60,6 +73,19 @@ class ShardKeys:
     def audio(self, session: str) -> str:
         """Stream: the session's output."""
         return f"{self.prefix}audio:{session}"
+
+    def kept(self, session: str) -> str:
+        """List of the ended turns that are still in the output, oldest first: what trimming goes by."""
+        return f"{self.prefix}kept:{session}"
+
+    def cursors(self, session: str) -> str:
+        """Hash: where listeners with a name last said they are, and when."""
+        return f"{self.prefix}cursors:{session}"
+
+    def of_session(self, session: str) -> tuple[str, ...]:
+        """Return all keys of a session but those of its turns."""
+        keys = (self.session, self.waiting, self.audio, self.kept, self.cursors)
+        return tuple(key(session) for key in keys)
 
     def control(self, worker: str) -> str:
         """Stream whose entries wake a worker's token reader."""

@@ -67,6 +67,8 @@ class WorkerReport(BaseModel):
         worker: its name.
         at_ms: when it said so, by the clock of Redis; set where it is written.
         turns, slots: turns that it speaks, and could speak at once.
+        draining: it takes no more turns and is about to end.
+        voices: those that it could speak now, and the sample rate of each: one of its vendors is well.
         pools: of each account and binding.
     """
 
@@ -76,7 +78,14 @@ class WorkerReport(BaseModel):
     at_ms: _Count = 0
     turns: _Count = 0
     slots: _Count = 0
+    draining: bool = False
+    voices: dict[str, int] = {}
     pools: tuple[PoolReport, ...] = ()
+
+    @property
+    def room(self) -> int:
+        """How many turns more it could speak."""
+        return max(0, self.slots - self.turns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +103,10 @@ class Roll:
     def age_s(self, report: WorkerReport) -> float:
         """Return how old a report is."""
         return max(0, self.now_ms - report.at_ms) / 1000
+
+    def beside(self, worker: str) -> tuple[WorkerReport, ...]:
+        """Return the other workers that take turns."""
+        return tuple(report for report in self.workers if report.worker != worker and not report.draining)
 
 
 class Reports:

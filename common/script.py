@@ -31,9 +31,16 @@ class Script:
         self.source = "".join([*on, read(package, name)])
         self.digest = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
-    async def __call__(self, redis: Client, keys: Sequence[str], args: Sequence[Argument]) -> Any:
-        """Run the script; a server that does not know it yet (restarted, failed over, flushed) is given its source."""
+    async def __call__(
+        self, redis: Client, keys: Sequence[str], args: Sequence[Argument], *, replicated: bool = False
+    ) -> Any:
+        """Run the script; a server that does not know it yet (restarted, failed over, flushed) is given its source.
+
+        Args:
+            replicated: whether the client's number of replicas has to acknowledge what it writes.
+        """
+        call = (len(keys), *keys, *args)
         try:
-            return await call_raw(redis, "EVALSHA", self.digest, len(keys), *keys, *args)
+            return await call_raw(redis, "EVALSHA", self.digest, *call, replicated=replicated)
         except NoScriptError:
-            return await call_raw(redis, "EVAL", self.source, len(keys), *keys, *args)
+            return await call_raw(redis, "EVAL", self.source, *call, replicated=replicated)

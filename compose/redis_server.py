@@ -22,8 +22,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from saystream.common.errors import InvalidSettings, RedisUnavailable
+from saystream.common.redis_client import SCHEMES
 
-URL_SCHEMES = ("redis", "rediss", "unix")
 SERVER_NAMES = ("redis-server", "valkey-server")
 
 # The shortest limit among the systems we run on is macOS's: 104 bytes with the final NUL.
@@ -73,7 +73,7 @@ def choose(url: str | None) -> GivenURL | ServerBinary:
 
 
 def describe_server(url: str) -> str:
-    """Return a server's product and version, such as "Redis 7.2.4"."""
+    """Return the product and version of the one server that the URL names, such as "Redis 7.2.4"."""
     with contextlib.closing(_connect(url)) as client:
         return _product_and_version(client)
 
@@ -234,12 +234,12 @@ def _check_url(url: str) -> None:
     scheme, separator, _ = url.partition("://")
     if not separator:
         raise InvalidSettings(f"The address of Redis has to be a URL that starts with {_schemes()}.")
-    if scheme not in URL_SCHEMES:
+    if not url.startswith(SCHEMES):
         raise InvalidSettings(f"Redis cannot be reached by {scheme}://. The URL has to start with {_schemes()}.")
 
 
 def _schemes() -> str:
-    *most, last = (f"{scheme}://" for scheme in URL_SCHEMES)
+    *most, last = SCHEMES
     return f"{', '.join(most)} or {last}"
 
 

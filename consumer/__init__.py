@@ -2,7 +2,8 @@
 
 from saystream.consumer.assembler import Assembler, Drop, Put, TurnAudio
 from saystream.consumer.events import Event, Gap, Unreadable
-from saystream.consumer.listener import BEGINNING, LIVE, Listener, Start, listen
+from saystream.consumer.listener import Listener, listen
+from saystream.consumer.place import BEGINNING, LIVE, Start
 from saystream.consumer.recorder import CannotRecord, RecordedTurn, Recorder, Recording, record
 
 __all__ = [

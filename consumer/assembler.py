@@ -7,7 +7,7 @@ from saystream.common.errors import InvalidInput
 from saystream.common.events import Audio, Begin, End, Splice, Word, Words
 from saystream.common.ids import EntryId
 from saystream.common.states import State
-from saystream.consumer.events import Event
+from saystream.consumer.events import Event, Gap
 
 #: What `TurnAudio` holds at most, in bytes: an hour and a half of 24 kHz mono.
 MOST_BYTES = 256 << 20
@@ -62,11 +62,13 @@ class Assembler:
         return f"<Assembler [turn {self.turn}: {self.samples} samples, {len(self.holes)} holes, {state}]>"
 
     def add(self, event: Event) -> Put | Drop | None:
-        """Take an event; returns what to do with the samples, if anything. Gaps and other turns' events do nothing.
+        """Take an event; returns what to do with the samples, if anything. Other turns' events do nothing.
 
         Raises:
             InvalidInput: the event contradicts itself or the format; it has changed nothing.
         """
+        if isinstance(event, Gap) and event.rewinds and self._cursor is not None:
+            self._cursor = min(self._cursor, event.cursor)
         if getattr(event, "turn", None) != self.turn or (self._cursor is not None and event.cursor <= self._cursor):
             return None
         self._check(event)
@@ -78,6 +80,8 @@ class Assembler:
         match event:
             case Begin():
                 self.format = event.format
+                self.words, self.spoken = (), 0
+                return self._drop(0)
             case Audio():
                 return self._audio(event)
             case Words():

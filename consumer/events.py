@@ -12,7 +12,8 @@ _LARGEST = (1 << 64) - 1
 class Gap:
     """Entries between ``after`` and ``before`` are lost, or cannot be shown not to be.
 
-    They were trimmed, have expired, or went with a Redis that lost its memory. Listening goes on at ``before``.
+    They were trimmed, have expired, or went with a Redis that lost its memory. Listening goes on at ``before``: where
+    that is not above ``after`` (`rewinds`), a failover has lost what was heard last, and other entries come instead.
 
     Args:
         cursor: resuming here goes on at ``before``, without being told of the gap again.
@@ -23,6 +24,11 @@ class Gap:
     cursor: EntryId
     after: EntryId | None
     before: EntryId
+
+    @property
+    def rewinds(self) -> bool:
+        """Whether what comes next stands before what was heard: Redis has forgotten that, and its ids come again."""
+        return self.after is not None and self.before <= self.after
 
     @classmethod
     def between(cls, after: EntryId | None, before: EntryId) -> "Gap":

@@ -3,41 +3,27 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from dataclasses import replace
-from enum import Enum
-from typing import Any
+from contextlib import aclosing
+from types import TracebackType
+from typing import Self
 
-from redis.exceptions import ResponseError
-
-from saystream.common.errors import RedisUnavailable
-from saystream.common.events import Begin, End, Fields, decode_output
-from saystream.common.ids import FENCE, EntryId, session_id, turn_id
-from saystream.common.keys import keys_of
-from saystream.common.redis_client import call, connect
-from saystream.consumer.continuity import Continuity
-from saystream.consumer.events import Event, Gap, Unreadable, next_id
+from saystream.common.errors import RedisUnavailable, SaystreamError
+from saystream.common.events import End
+from saystream.common.ids import EntryId, listener_name, session_id, turn_id
+from saystream.common.ledger import Ledger
+from saystream.common.redis_client import connect
+from saystream.consumer.events import Event, Gap, Unreadable
 from saystream.consumer.patience import Patience
+from saystream.consumer.place import LIVE, NOTHING_YET, Place, Start
+from saystream.consumer.playhead import Playheads
+from saystream.consumer.reporter import Reporter
 
 logger = logging.getLogger(__name__)
 
-#: Entries in one reply: the most that a listener holds. At 100 ms of 24 kHz audio each it is 300 KB.
-BATCH = 64
+#: Sockets for reports at most: one for where the listener is, one for what has been played.
+REPORTS = 2
 #: After so many seconds without reading the place is looked up again: a session may have ended, expired and come back.
 LONG_PAUSE_S = 1.0
-_NOTHING_YET = EntryId(0, 0)
-
-
-class Start(Enum):
-    """Where listening starts, other than behind a cursor."""
-
-    LIVE = "live"
-    BEGINNING = "beginning"
-
-
-#: From now on; if a turn is being spoken, its `Begin` comes first.
-LIVE = Start.LIVE
-#: With the oldest entry of the session.
-BEGINNING = Start.BEGINNING
 
 
 def listen(
@@ -47,73 +33,164 @@ def listen(
     *,
     until_turn: str | None = None,
     idle_s: float | None = None,
+    name: str | None = None,
     shards: int = 1,
     patience_s: float = 30.0,
     timeout_s: float = 5.0,
     block_ms: int = 2000,
 ) -> AsyncGenerator[Event, None]:
-    """Yield what is said in a session, as it comes; a session that does not exist yet is waited for.
+    """Yield what is said in a session, as it comes: the simple form of `Listener`, whose arguments these are.
 
-    Every event has a ``cursor``; its text, given back as ``start``, goes on behind that event. Use it as
-    ``async for event in listen(...)``; who leaves the loop early does so inside of ``contextlib.aclosing(...)``, which
-    closes the connection at once.
+    Use it as ``async for event in listen(...)``; who leaves the loop early does so inside of
+    ``contextlib.aclosing(...)``, which closes the connection at once.
+
+    Raises:
+        InvalidId: the session, the cursor, the turn or the name has no possible id. At once, not at the first event.
+        InvalidInput: the URL is none. At once as well.
+        RedisUnavailable: Redis was away for longer than ``patience_s``.
+    """
+    listener = Listener(
+        url, session, start, name=name, shards=shards, patience_s=patience_s, timeout_s=timeout_s, block_ms=block_ms
+    )
+    return _listening(listener, None if until_turn is None else turn_id(until_turn), idle_s)
+
+
+async def _listening(listener: "Listener", until_turn: str | None, idle_s: float | None) -> AsyncGenerator[Event, None]:
+    async with listener, aclosing(listener.events(until_turn=until_turn, idle_s=idle_s)) as events:
+        async for event in events:
+            yield event
+
+
+class Listener:
+    """One listener's place in a session's output stream; a session that does not exist yet is waited for.
+
+    A context manager: leaving it disconnects. ::
+
+        async with Listener(url, "call-42") as listener:
+            async for event in listener.events():
+                ...  # play it, and tell now and then how far the loudspeaker is:
+                await listener.played(turn, sample)
+
+    Every event has a ``cursor``; its text, given back as ``start``, goes on behind that event.
+
+    A listener with a name says about once a second where it is: at the last event that was dealt with, which is the one
+    before the event that was handed over last. What it has not read is not trimmed then, within the limits ``held_s``
+    and ``held_bytes``. Two that listen to one session at the same time have two names.
 
     Args:
         url: where Redis is.
         session: the session's id.
         start: `LIVE`, `BEGINNING`, or the cursor of the last event that was dealt with. A cursor belongs to its
             session; that of another one is not recognised as such.
-        until_turn: stop behind the `End` of this turn; if that is lost, before the turn that follows. A turn that has
-            ended before ``start``, or is lost as a whole, does not stop it.
-        idle_s: stop when Redis has had nothing for so many seconds; None listens for ever. Time in which Redis does not
-            answer, or in which the caller deals with an event, does not count.
+        name: who listens, an id; None for a listener for whom nothing is kept.
         shards: how many there are.
         patience_s: for how many seconds Redis may be away. Until then listening goes on where it was.
         timeout_s: how long Redis may take to answer, in seconds.
         block_ms: how long one command waits for news, in milliseconds; longer waits are made of several.
 
     Raises:
-        InvalidId: the session, the cursor or the turn has no possible id. At once, not at the first event.
-        InvalidInput: the URL is none. At once as well.
-        RedisUnavailable: Redis was away for longer than ``patience_s``.
+        InvalidId: the session, the cursor or the name has no possible id.
+        InvalidInput: the URL is none.
     """
-    listener = Listener(url, session, start, shards=shards, timeout_s=timeout_s, block_ms=block_ms)
-    return listener.events(
-        until_turn=None if until_turn is None else turn_id(until_turn), idle_s=idle_s, patience_s=patience_s
-    )
-
-
-class Listener:
-    """One listener's place in a session's output stream. `listen` is the way to use it; the arguments are the same."""
 
     def __init__(
         self,
         url: str,
         session: str,
-        start: Start | EntryId | str,
+        start: Start | EntryId | str = LIVE,
         *,
+        name: str | None = None,
         shards: int = 1,
+        patience_s: float = 30.0,
         timeout_s: float = 5.0,
         block_ms: int = 2000,
     ) -> None:
-        keys = keys_of(session_id(session), shards)
-        self.session = session
-        self.cursor: EntryId | None = None if isinstance(start, Start) else _checked(start)
-        self._live = start is LIVE
-        self._stream, self._hash = keys.audio(session), keys.session(session)
-        self._block_ms = block_ms
+        self.session = session_id(session)
+        self.name = None if name is None else listener_name(name)
+        self._patience_s = patience_s
         self._redis = connect(url, timeout_s=timeout_s, block_ms=block_ms, connections=1)
-        self._continuity = Continuity.beginning()
+        self._place = Place(self._redis, self.session, start, shards, block_ms)
+        # A second connection: the first one is in a read that waits, nearly all the time.
+        beside = Ledger(connect(url, timeout_s=timeout_s, connections=REPORTS), shards=shards)
+        self._reporter = Reporter(beside, self.session, self.name)
+        self._playheads = Playheads()
+        # What this listener says of where it is; the live point is not known yet.
+        self._dealt_with = None if start is LIVE else self._place.cursor or NOTHING_YET
+        self._entered = self._open = self._listening = False
 
     def __repr__(self) -> str:
-        place = self.cursor or ("live" if self._live else "the beginning")
-        return f"<Listener [session {self.session}, behind {place}]>"
+        return f"<Listener [session {self.session}, behind {self._place}]>"
 
-    async def events(
-        self, *, until_turn: str | None = None, idle_s: float | None = None, patience_s: float = 30.0
-    ) -> AsyncGenerator[Event, None]:
-        """Yield events until one of the ends that `listen` describes; the connection is closed then."""
-        patience = Patience(patience_s)
+    @property
+    def cursor(self) -> EntryId | None:
+        """The cursor of the last event that was handed over, or that was given; None before there is one."""
+        return self._place.cursor
+
+    async def __aenter__(self) -> Self:
+        if self._entered:
+            raise SaystreamError("A listener can be entered once; make another one, with this one's cursor.")
+        self._open = self._entered = True
+        self._reporter.start(lambda: self._dealt_with)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._open = False
+        try:
+            await self._reporter.close(self._dealt_with)
+        finally:
+            await self._redis.aclose()
+
+    def events(self, *, until_turn: str | None = None, idle_s: float | None = None) -> AsyncGenerator[Event, None]:
+        """Yield what is said, as it comes. When it has ended, it may be called again, and goes on where it was.
+
+        Args:
+            until_turn: stop behind the `End` of this turn; if that is lost, before the turn that follows. A turn that
+                has ended before, or is lost as a whole, does not stop it.
+            idle_s: stop when Redis has had nothing for so many seconds; None listens for ever. Time in which Redis does
+                not answer, or in which the caller deals with an event, does not count.
+
+        Raises:
+            InvalidId: the turn has no possible id. At once, not at the first event.
+            RedisUnavailable: Redis was away for longer than ``patience_s``.
+            SaystreamError: the listener is not entered, or is listening already.
+        """
+        return self._events(None if until_turn is None else turn_id(until_turn), idle_s)
+
+    async def played(self, turn: str, sample: int) -> int:
+        """Tell that all samples of a turn before this one have been played; a few times a second are enough.
+
+        What of the turn's text that is gets kept, for whoever interrupts the turn or asks later: up to the end of the
+        last word that was played to its end, by the words that this listener has been handed. Only the furthest report
+        counts: late, repeated and smaller ones are harmless, and one that failed is made good by the next.
+
+        Returns:
+            So many characters of the producer's text have been heard by this report.
+
+        Raises:
+            InvalidId, InvalidInput: what is given is no turn's id, or no number of samples.
+            UnknownTurn: this listener has heard nothing of the turn, or too long ago; or it has expired.
+            RedisUnavailable: Redis has not answered in time.
+        """
+        self._check_open()
+        known = turn_id(turn)
+        heard = self._playheads.heard(known, sample)
+        await self._reporter.played(known, sample, heard)
+        return heard
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise SaystreamError(
+                "This listener is not connected: enter it with `async with`, and use it in that block."
+            )
+
+    async def _events(self, until_turn: str | None, idle_s: float | None) -> AsyncGenerator[Event, None]:
+        self._check_open()
+        if self._listening:
+            raise SaystreamError("A listener has one place: let its events end, or make another listener.")
+        self._listening = True
+        patience = Patience(self._patience_s)
         now_s = asyncio.get_running_loop().time
         placed = False
         quiet_since_s = now_s()
@@ -122,10 +199,11 @@ class Listener:
             while True:
                 try:
                     if not placed:
-                        events = await self._find_place()
+                        events = await self._place.find()
                         placed, quiet_since_s = True, now_s()
+                        self._dealt_with = self.cursor or NOTHING_YET
                     else:
-                        events = await self._read(None if idle_s is None else quiet_since_s + idle_s - now_s())
+                        events = await self._place.read(None if idle_s is None else quiet_since_s + idle_s - now_s())
                         patience.succeeded()  # not before: to find a place may need no answer
                         if not events and idle_s is not None and now_s() - quiet_since_s >= idle_s:
                             return
@@ -146,109 +224,14 @@ class Listener:
                     elif turn is not None and last_number is not None and event.cursor.number > last_number:
                         return
                     # The cursor moves before the event is handed over: nothing is handed over twice.
-                    self.cursor = event.cursor
+                    self._place.cursor = event.cursor
+                    if not isinstance(event, Gap | Unreadable):
+                        self._playheads.take(event)
                     yield event
+                    self._dealt_with = event.cursor
                     if isinstance(event, End) and turn == until_turn:
                         return
                 quiet_since_s = now_s()
                 placed = quiet_since_s - handed_over_s < LONG_PAUSE_S
         finally:
-            await self._redis.aclose()
-
-    # finding the place: at the start, and again after each outage or long pause, when much may have happened
-
-    async def _find_place(self) -> list[Event]:
-        """Get ready to read behind the cursor; returns what has to be told before."""
-        if self.cursor is not None:
-            return await self._resume(self.cursor)
-        if self._live:
-            return await self._join()
-        self._continuity = Continuity.beginning()
-        return []
-
-    async def _join(self) -> list[Event]:
-        """Find the live point, once: an id that is asked for anew each time (``$``) loses what comes in between."""
-        info = await self._stream_info()
-        if info is None:  # no stream yet, so that all that will ever come is new
-            self._live = False
-            return []
-        last_id, last_entry = EntryId.parse(info["last-generated-id"]), info["last-entry"]
-        last = _decode(*last_entry) if last_entry else None
-        told: list[Event] = []
-        if last is not None and not isinstance(last, End):
-            turn = (EntryId.of(last_id.number, 0, 0), EntryId.of(last_id.number, FENCE, 0))
-            for entry in await call(self._redis, "XRANGE", self._stream, *map(str, turn), "COUNT", 1):
-                first = _decode(*entry)
-                # Resuming with the cursor of this copy does not repeat what was said before the live point.
-                told.append(replace(first, cursor=last_id) if isinstance(first, Begin) else _lost_begin(last_id))
-        self.cursor, self._continuity = last_id, Continuity.after(last_id, last)
-        return told
-
-    async def _resume(self, cursor: EntryId) -> list[Event]:
-        if entries := await call(self._redis, "XRANGE", self._stream, str(cursor), str(cursor)):
-            self._continuity = Continuity.after(cursor, _decode(*entries[0]))
-            return []
-        info = await self._stream_info()
-        if info is None:
-            self._continuity = Continuity.missing(cursor)
-            return []
-        last = EntryId.parse(info["last-generated-id"])
-        if last <= cursor:  # nothing has followed it yet
-            self._continuity = Continuity.after(cursor)
-            return []
-        if info["length"] == 0 and last.attempt:  # all that has followed it is gone; attempt 0 is no entry
-            self._continuity = Continuity.after(last)
-            return [Gap(last, cursor, next_id(last))]
-        self._continuity = Continuity.missing(cursor)
-        return []
-
-    # reading
-
-    async def _read(self, longest_s: float | None) -> list[Event]:
-        """Read what comes behind the cursor, with the gaps in it; waits for it, ``longest_s`` seconds at most."""
-        block_ms = self._block_ms if longest_s is None else max(1, min(self._block_ms, round(longest_s * 1000)))
-        last = self.cursor or _NOTHING_YET
-        reply = await call(self._redis, "XREAD", "COUNT", BATCH, "BLOCK", block_ms, "STREAMS", self._stream, str(last))
-        events: list[Event] = []
-        for entry_id, fields in reply[0][1] if reply else []:
-            event = _decode(entry_id, fields)
-            if isinstance(event, Unreadable):
-                logger.error("! session %s: entry %s: %s", self.session, event.cursor, event.problem)
-            first = await self._first_number() if self._continuity.asks_for_first(event.cursor) else None
-            if gap := self._continuity.take(event, first):
-                logger.warning("! session %s: entries lost before %s", self.session, gap.before)
-                events.append(gap)
-            events.append(event)
-        return events
-
-    async def _first_number(self) -> int | None:
-        raw = await call(self._redis, "HGET", self._hash, "first")
-        return None if raw is None else int(raw)
-
-    async def _stream_info(self) -> dict[str, Any] | None:
-        """Describe the stream as it is at one moment; None if there is none."""
-        try:
-            info: dict[str, Any] = await call(self._redis, "XINFO STREAM", self._stream)
-        except ResponseError as error:
-            if "no such key" in str(error):
-                return None
-            raise
-        return info
-
-
-def _checked(cursor: EntryId | str) -> EntryId | None:
-    """Check a cursor; None if it stands before everything. Raises InvalidId."""
-    entry = EntryId.parse(str(cursor))
-    return None if entry == _NOTHING_YET else entry
-
-
-def _decode(entry_id: bytes, fields: Fields) -> Event:
-    try:
-        return decode_output(entry_id, fields)
-    except ValueError as error:
-        return Unreadable(EntryId.parse(entry_id), str(error))
-
-
-def _lost_begin(live: EntryId) -> Gap:
-    """Tell who joins a turn whose beginning is gone that its format will not come."""
-    return Gap(live, None, next_id(live))
+            self._listening = False

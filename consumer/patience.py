@@ -1,9 +1,8 @@
 """How soon to try again, and when to give up."""
 
-import random
 from collections.abc import Callable
 
-from saystream.common.backoff import Backoff
+from saystream.common.backoff import DICE, Backoff
 
 FIRST_DELAY_S = 0.05
 LONGEST_DELAY_S = 2.0
@@ -17,7 +16,7 @@ class Patience:
         jitter: returns a number from 0 to 1; listeners that lost Redis together shall not come back together.
     """
 
-    def __init__(self, limit_s: float, jitter: Callable[[], float] = random.random) -> None:
+    def __init__(self, limit_s: float, jitter: Callable[[], float] = DICE.random) -> None:
         self.limit_s = limit_s
         self._backoff = Backoff(FIRST_DELAY_S, LONGEST_DELAY_S, jitter)
         self._failing_since_s: float | None = None

@@ -13,7 +13,8 @@ from saystream.common.ids import EntryId
 from saystream.common.states import State
 from saystream.consumer.assembler import Assembler, Put, Range
 from saystream.consumer.events import Event, Gap, Unreadable
-from saystream.consumer.listener import BEGINNING, Start, listen
+from saystream.consumer.listener import listen
+from saystream.consumer.place import BEGINNING, Start
 from saystream.consumer.wav import WavFile
 
 
@@ -138,11 +139,14 @@ class Recorder:
             InvalidInput: audio contradicts its turn's format.
             OSError: the file cannot be written.
         """
-        if self._cursor is not None and event.cursor <= self._cursor:
+        rewinds = isinstance(event, Gap) and event.rewinds
+        if self._cursor is not None and event.cursor <= self._cursor and not rewinds:
             return
         match event:
             case Gap():
                 self._gaps.append(event)
+                if self._begun:
+                    self._begun[-1][1].add(event)
             case Unreadable():
                 self._unreadable.append(event)
             case _:

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from saystream.common.errors import SaystreamError
 from saystream.common.ids import SessionId, TurnId
-from saystream.common.ledger import Cut, Opened
+from saystream.common.ledger import Cut, Heard, Opened
 from saystream.common.settings import Settings
 from saystream.producer.speaker import OUTBOX_BYTES, Speaker
 from saystream.producer.turn import Turn, TurnFields
@@ -137,9 +137,20 @@ class BlockingSpeaker:
             turn.say(source)
         return turn
 
-    def interrupt(self, session: str, turn: str | None = None) -> tuple[Cut, ...]:
-        """Interrupt a turn, or all that speaks and waits in a session; see `Speaker.interrupt`."""
-        return self._thread.run(self._speaker.interrupt(session, turn))
+    def interrupt(self, session: str, turn: str | None = None, *, waiting_only: bool = False) -> tuple[Cut, ...]:
+        """Interrupt a turn, or all that speaks and waits in a session, or all that waits; see `Speaker.interrupt`.
+
+        What an LLM remembers of its turn can be cut to what was heard of it::
+
+            for cut in speaker.interrupt("call-42"):
+                said = cut.spoken if cut.heard is None else cut.heard
+                history[cut.turn] = history[cut.turn][:said]
+        """
+        return self._thread.run(self._speaker.interrupt(session, turn, waiting_only=waiting_only))
+
+    def heard(self, session: str, turn: str) -> Heard:
+        """Return how much of a turn has been played, and how much of its text that is; see `Speaker.heard`."""
+        return self._thread.run(self._speaker.heard(session, turn))
 
 
 class BlockingTurn:

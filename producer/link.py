@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 
 from saystream.common.errors import InvalidSettings, RedisUnavailable, SaystreamError, UnknownTurn, UnknownVoice
 from saystream.common.ids import TurnRef
-from saystream.common.ledger import Cut, Ledger, Opened
+from saystream.common.ledger import Bounds, Cut, Heard, Ledger, Opened
 from saystream.common.ledger.tokens import ended
 from saystream.common.redis_client import connect, without_password
 from saystream.common.request import TurnRequest
@@ -46,17 +46,16 @@ class Link:
     def __init__(self, url: str, settings: Settings, patience: Patience, outbox_bytes: int) -> None:
         self.patience, self.limits, self.outbox_bytes = patience, settings.limits, outbox_bytes
         self.where = without_password(url)
-        self._redis = connect(url, timeout_s=patience.try_s, connections=STEPS + 1)
-        retention_ms = round(settings.limits.retention_s * 1000)
-        self._ledger = Ledger(self._redis, shards=settings.shards, retention_ms=retention_ms)
-        self._writer = Writer(self._ledger, patience)
+        self._redis = connect(url, timeout_s=patience.try_s, connections=STEPS + 1, replicas=settings.redis_replicas)
+        self._ledger = Ledger(self._redis, shards=settings.shards, bounds=Bounds.of(settings.limits))
+        self._writer = Writer(self._ledger, patience, self._lost)
         self._steps = asyncio.Semaphore(STEPS)
         self._voices: frozenset[str] = frozenset()
         self._voices_until_s = 0.0
         self._outboxes: dict[Outbox, None] = {}  # of turns that may still take text
         self._opening: set[asyncio.Future[None]] = set()
         self._abandoning: set[asyncio.Task[Exception | None]] = set()
-        self._writing: asyncio.Task[None] | None = None
+        self._connected = False
         self._closed = False
 
     def __repr__(self) -> str:
@@ -65,13 +64,13 @@ class Link:
     @property
     def state(self) -> str:
         """How things stand, as a sentence."""
-        if self._writing is None:
+        if not self._connected:
             return "closed" if self._closed else "not connected"
         turns = sum(not outbox.over for outbox in self._outboxes)
         return f"Turns: {turns} open | Tokens: {self._writer.waiting} waiting"
 
     async def __aenter__(self) -> Self:
-        if self._writing or self._closed:
+        if self._connected or self._closed:
             raise SaystreamError("A speaker can be entered once; make another one.")
         try:
             async with asyncio.timeout(self.patience.seconds):
@@ -84,7 +83,7 @@ class Link:
         except BaseException:
             await self._close_redis()
             raise
-        self._writing = asyncio.create_task(self._writer.run(), name="saystream writer")
+        self._connected = True
         return self
 
     async def __aexit__(
@@ -98,7 +97,7 @@ class Link:
         A turn that another task is just opening is one of the others; that task is told that the speaker is closed.
         Takes no longer than three times the patience. When cancelled, it disconnects at once.
         """
-        if self._writing is None or self._closed:
+        if not self._connected or self._closed:
             return
         self._closed = True
         try:
@@ -113,8 +112,9 @@ class Link:
             while self._abandoning:
                 await asyncio.wait(self._abandoning)
         finally:
-            await _cancelled(self._writing, *self._abandoning)
-            self._writing = None
+            self._connected = False
+            await _cancelled(*self._abandoning)
+            await self._writer.close()
             await self._close_redis()
 
     async def open(self, request: TurnRequest) -> tuple[Opened, Outbox]:
@@ -130,7 +130,7 @@ class Link:
         async def step() -> Opened:
             self._check_connected()
             await self._check_voice(request.voice)
-            return await self._ledger.open(request, waiting_turns=self.limits.waiting_turns)
+            return await self._ledger.open(request)
 
         settled = asyncio.get_running_loop().create_future()
         self._opening.add(settled)
@@ -146,6 +146,7 @@ class Link:
             settled.set_result(None)
         outbox = Outbox(request.ref, self.outbox_bytes)
         self._outboxes[outbox] = None
+        self._writer.add(outbox)
         return opened, outbox
 
     def written(self, outbox: Outbox) -> None:
@@ -156,16 +157,27 @@ class Link:
     def finished(self, outbox: Outbox) -> None:
         """Forget an outbox: its turn takes no more text."""
         self._outboxes.pop(outbox, None)
+        self._writer.remove(outbox)
 
-    async def interrupt(self, session: str, turn: str = "") -> tuple[Cut, ...]:
-        """Interrupt a turn, or all that speaks and waits in a session; see `Ledger.interrupt`.
+    async def interrupt(self, session: str, turn: str = "", *, waiting_only: bool = False) -> tuple[Cut, ...]:
+        """Interrupt a turn, or all that speaks and waits in a session, or all that waits; see `Ledger.interrupt`.
 
         Raises:
             UnknownTurn: there is no such turn.
             NotAcknowledged: Redis has not answered in time.
         """
         self._check_connected()
-        return await self._interrupt(session, turn)
+        return await self._interrupt(session, turn, waiting_only=waiting_only)
+
+    async def heard(self, ref: TurnRef) -> Heard:
+        """Return what a player has played of a turn; see `Ledger.heard`.
+
+        Raises:
+            UnknownTurn: there is no such turn.
+            NotAcknowledged: Redis has not answered in time.
+        """
+        self._check_connected()
+        return await self._repeat(f"asking what was heard of turn {ref.turn}", lambda: self._ledger.heard(ref))
 
     def abandon(self, outbox: Outbox) -> asyncio.Task[Exception | None]:
         """Interrupt a turn whose text will never be whole; the task returns why that failed, if it did.
@@ -176,31 +188,42 @@ class Link:
         self.finished(outbox)
         return self.abandon_ref(outbox.ref)
 
-    def abandon_ref(self, ref: TurnRef) -> asyncio.Task[Exception | None]:
+    def abandon_ref(self, ref: TurnRef, cause: str = "") -> asyncio.Task[Exception | None]:
         """Interrupt a turn of which it is not known whether it was opened; see `abandon`."""
-        task = asyncio.create_task(self._abandon(ref), name=f"saystream interrupts {ref.turn}")
+        task = asyncio.create_task(self._abandon(ref, cause), name=f"saystream interrupts {ref.turn}")
         self._abandoning.add(task)
         task.add_done_callback(self._abandoning.discard)
         return task
 
-    async def _abandon(self, ref: TurnRef) -> Exception | None:
+    def _lost(self, outbox: Outbox, cause: str) -> None:
+        """End a turn whose text Redis has lost."""
+        self.finished(outbox)
+        self.abandon_ref(outbox.ref, cause)
+
+    async def _abandon(self, ref: TurnRef, cause: str) -> Exception | None:
         try:
             with contextlib.suppress(UnknownTurn):  # it was never opened, or has expired
-                await self._interrupt(ref.session, ref.turn)
+                await self._interrupt(ref.session, ref.turn, cause=cause)
         except Exception as error:
             log.warning("! turn %s could not be interrupted: %s", ref.turn, error, extra={"action": "interrupt"})
             return error
         return None
 
-    async def _interrupt(self, session: str, turn: str) -> tuple[Cut, ...]:
+    async def _interrupt(
+        self, session: str, turn: str, *, waiting_only: bool = False, cause: str = ""
+    ) -> tuple[Cut, ...]:
         what = f"interrupting turn {turn}" if turn else f"interrupting session {session}"
         call_id = uuid.uuid4().hex
-        return await self._repeat(what, lambda: self._ledger.interrupt(session, turn, call_id=call_id))
+
+        async def step() -> tuple[Cut, ...]:
+            return await self._ledger.interrupt(session, turn, waiting_only=waiting_only, cause=cause, call_id=call_id)
+
+        return await self._repeat(what, step)
 
     async def _repeat(self, what: str, step: Callable[[], Awaitable[T]]) -> T:
         async def while_connected() -> T:
             async with self._steps:
-                if self._writing is None:  # a try after the close would open a connection that nobody closes
+                if not self._connected:  # a try after the close would open a connection that nobody closes
                     raise SaystreamError("This speaker is closed.")
                 return await step()
 
@@ -218,7 +241,7 @@ class Link:
         self._voices_until_s = asyncio.get_running_loop().time() + VOICES_AGE_S
 
     def _check_connected(self) -> None:
-        if self._writing is None or self._closed:
+        if not self._connected or self._closed:
             raise SaystreamError(f"This speaker is {'closed' if self._closed else 'not connected: use `async with`'}.")
 
     async def _close_redis(self) -> None:
@@ -236,7 +259,7 @@ def url_of(url: str | None, settings: Settings) -> str:
     )
 
 
-async def _cancelled(*tasks: asyncio.Task[None] | asyncio.Task[Exception | None]) -> None:
+async def _cancelled(*tasks: asyncio.Task[Exception | None]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""What a turn has sent and Redis has not acknowledged yet; numbers the tokens, and does no I/O."""
+"""What a turn has sent, until it is surely in Redis; numbers the tokens, and does no I/O."""
 
 import asyncio
 from collections import deque
@@ -12,21 +12,21 @@ from saystream.common.ids import TurnRef
 ENTRY_BYTES = 32
 
 
-class _Waiting(NamedTuple):
+class _Kept(NamedTuple):
     event: TokenEvent
     bytes: int
     since_s: float
 
 
 class Outbox:
-    """The token events of one turn that are not acknowledged.
+    """The token events of one turn: those that wait for Redis, and behind them as many of the acknowledged as fit.
 
-    Its two ends are `put` (the turn's) and `head`, `acknowledge` and `fail` (the writer's). An error stays: whoever
-    comes later gets it too, so that nothing is lost in silence.
+    Its two ends are `put` (the turn's) and `head`, `acknowledge`, `rewind` and `fail` (the writer's). An error stays:
+    whoever comes later gets it too, so that nothing is lost in silence.
 
     Args:
         ref: the turn.
-        bound_bytes: what it holds at most; a token larger than that is taken when it is empty.
+        bound_bytes: what it holds at most; a token larger than that is taken when nothing waits.
     """
 
     def __init__(self, ref: TurnRef, bound_bytes: int) -> None:
@@ -35,8 +35,10 @@ class Outbox:
         self.acknowledged = 0
         self.ended = False
         self.error: Exception | None = None
-        self._waiting: deque[_Waiting] = deque()
-        self._bytes = 0
+        self._waiting: deque[_Kept] = deque()
+        self._waiting_bytes = 0
+        self._done: deque[_Kept] = deque()  # acknowledged; the last of them is number `acknowledged`
+        self._done_bytes = 0
         self._moved = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -53,7 +55,7 @@ class Outbox:
 
     @property
     def since_s(self) -> float:
-        """Since when the oldest event waits, on the event loop's clock; it must not be empty."""
+        """Since when the oldest event waits, on the event loop's clock; one must wait."""
         return self._waiting[0].since_s
 
     @property
@@ -71,33 +73,50 @@ class Outbox:
 
     def full(self, event: TokenEvent) -> bool:
         """Tell whether an event has to wait. The end of the text never does: it comes once, and is short."""
-        fits = self._bytes + _bytes(event) <= self.bound_bytes
+        fits = self._waiting_bytes + _bytes(event) <= self.bound_bytes
         return bool(self._waiting) and not fits and not isinstance(event, EndOfText)
 
     def put(self, event: TokenEvent, now_s: float) -> None:
-        """Give an event the next number and keep it until it is acknowledged."""
-        self._waiting.append(_Waiting(event, size := _bytes(event), now_s))
-        self._bytes += size
+        """Give an event the next number and keep it until it is acknowledged, and longer if there is room."""
+        self._waiting.append(_Kept(event, size := _bytes(event), now_s))
+        self._waiting_bytes += size
         self.numbered += 1
         self.ended = self.ended or isinstance(event, EndOfText)
+        self._make_room()
 
     def head(self, count: int) -> tuple[int, list[TokenEvent]]:
         """Return the oldest events, ``count`` at most, and the number of the first of them."""
         return self.acknowledged + 1, [self._waiting[at].event for at in range(min(count, len(self._waiting)))]
 
     def acknowledge(self, number: int) -> None:
-        """Forget the events up to this number: they are in Redis."""
+        """Know the events up to this number to be in Redis."""
         while self._waiting and self.acknowledged < number:
-            self._bytes -= self._waiting.popleft().bytes
+            self._done.append(kept := self._waiting.popleft())
+            self._waiting_bytes -= kept.bytes
+            self._done_bytes += kept.bytes
             self.acknowledged += 1
+        self._make_room()
         self._wake()
+
+    def rewind(self, last: int, now_s: float) -> bool:
+        """Put the events behind number ``last`` back in line: Redis has lost them. False if some are no longer held."""
+        if last < self.acknowledged - len(self._done):
+            return False
+        while self.acknowledged > last:
+            kept = self._done.pop()
+            self._waiting.appendleft(kept._replace(since_s=now_s))
+            self._done_bytes -= kept.bytes
+            self._waiting_bytes += kept.bytes
+            self.acknowledged -= 1
+        return True
 
     def fail(self, error: Exception) -> None:
         """Give up, for good; the first error stays."""
         if self.error is None:
             self.error = error
             self._waiting.clear()
-            self._bytes = 0
+            self._done.clear()
+            self._waiting_bytes = self._done_bytes = 0
             self._wake()
 
     async def room_for(self, event: TokenEvent) -> None:
@@ -111,6 +130,11 @@ class Outbox:
         while self._waiting:
             await self._moved.wait()
         self._raise_error()
+
+    def _make_room(self) -> None:
+        """Let go of what is acknowledged, the oldest first, as far as it does not fit beside what waits."""
+        while self._done and self._waiting_bytes + self._done_bytes > self.bound_bytes:
+            self._done_bytes -= self._done.popleft().bytes
 
     def _raise_error(self) -> None:
         if self.error is not None:

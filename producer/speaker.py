@@ -3,8 +3,9 @@
 from types import TracebackType
 from typing import Self, Unpack
 
-from saystream.common.ids import session_id, turn_id
-from saystream.common.ledger import Cut
+from saystream.common.errors import InvalidInput
+from saystream.common.ids import TurnRef, session_id, turn_id
+from saystream.common.ledger import Cut, Heard
 from saystream.common.request import TurnRequest
 from saystream.common.settings import Settings, load
 from saystream.producer.link import Link, url_of
@@ -97,15 +98,44 @@ class Speaker:
             await turn.say(source)
         return turn
 
-    async def interrupt(self, session: str, turn: str | None = None) -> tuple[Cut, ...]:
+    async def interrupt(self, session: str, turn: str | None = None, *, waiting_only: bool = False) -> tuple[Cut, ...]:
         """Interrupt a turn, or all that speaks and waits in a session: afterwards nothing more of it enters the output.
 
+        What an LLM remembers of its own turn can be cut to what was heard of it, if the listener tells what it plays
+        (`Listener.played`); else to what was published::
+
+            for cut in await speaker.interrupt("call-42"):
+                said = cut.spoken if cut.heard is None else cut.heard
+                history[cut.turn] = history[cut.turn][:said]
+
+        Args:
+            session: the session's id.
+            turn: the turn's id; without one, all of the session.
+            waiting_only: leave the turn that speaks, and interrupt those behind it.
+
         Returns:
-            How far each had come, in their order; empty for a session in which nothing spoke.
+            How far each had come, in their order; empty for a session in which nothing spoke. `Cut.heard` and
+            `Cut.played` are what a player had told by then; `heard` asks for what it tells afterwards.
+
+        Raises:
+            InvalidId: an id is none.
+            InvalidInput: a turn is given, and only what waits.
+            UnknownTurn: there is no such turn.
+            NotAcknowledged: Redis has not answered in time.
+        """
+        chosen = "" if turn is None else turn_id(turn)
+        if chosen and waiting_only:
+            raise InvalidInput("waiting_only is asked of a session: leave the turn out, or waiting_only")
+        return await self._link.interrupt(session_id(session), chosen, waiting_only=waiting_only)
+
+    async def heard(self, session: str, turn: str) -> Heard:
+        """Return how much of a turn has been played, and how much of its text that is, by what players have told.
+
+        Until the turn's record expires. ``heard`` and ``played`` are None where no player has told anything.
 
         Raises:
             InvalidId: an id is none.
             UnknownTurn: there is no such turn.
             NotAcknowledged: Redis has not answered in time.
         """
-        return await self._link.interrupt(session_id(session), "" if turn is None else turn_id(turn))
+        return await self._link.heard(TurnRef(session_id(session), turn_id(turn)))

@@ -5,12 +5,24 @@ from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
 from types import TracebackType
 from typing import Any, Self, TypedDict
 
-from saystream.common.errors import InvalidToken, NotAcknowledged, TurnEnded, TurnError
+from saystream.common.errors import (
+    InvalidToken,
+    NotAcknowledged,
+    RedisUnavailable,
+    TokensLost,
+    TooFarAhead,
+    TurnEnded,
+    TurnError,
+    TurnGone,
+    UnknownTurn,
+)
 from saystream.common.events import EndOfText, Flush, Text, TokenEvent
 from saystream.common.ids import SessionId, TurnId
 from saystream.common.ledger import Cut, Opened
 from saystream.common.ledger.tokens import ended
 from saystream.common.request import OnBusy, TurnRequest
+from saystream.common.states import FINAL
+from saystream.producer.ahead import Ahead
 from saystream.producer.link import Link
 from saystream.producer.outbox import Outbox
 
@@ -35,11 +47,14 @@ class TurnFields(TypedDict, total=False):
 class Turn:
     """One turn. A context manager: entering opens it, leaving ends it, leaving with an exception interrupts it.
 
-    `send`, `flush` and `say` do not wait for Redis, and only wait at all when more is on its way than an outbox holds.
-    So that the turn was interrupted, or Redis is away, is raised by a later call, and then by every call:
+    `send`, `flush` and `say` do not wait for Redis. They wait when more is on its way than an outbox holds, and when
+    more than ``limits.ahead_chars`` characters are sent and not spoken. So that the turn was interrupted, or Redis is
+    away, is raised by a later call, and then by every call:
 
     - TurnInterrupted, TurnFailed, TurnEnded: the turn is over, and takes no more text.
     - NotAcknowledged: Redis has not acknowledged a token in time.
+    - TokensLost: Redis has lost tokens that it had acknowledged, more than the outbox still holds. The turn is
+      interrupted.
 
     Whoever opens a turn again (after a crash, with the same id and request) must send the same tokens from the first:
     those that are there already are not written again.
@@ -50,6 +65,7 @@ class Turn:
         self._link = link
         self._opened: Opened | None = None
         self._outbox: Outbox | None = None
+        self._ahead = Ahead(link.limits.turn_chars, link.limits.ahead_chars, link.limits.ahead_s)
         self._interrupted_here = False
 
     def __repr__(self) -> str:
@@ -112,15 +128,20 @@ class Turn:
         """Send a token: text as the LLM gave it. An empty one is nothing, and is skipped.
 
         Raises:
-            InvalidToken: it is no text, has unpaired surrogates, or is larger than ``limits.token_bytes`` bytes of
-                UTF-8. Nothing was sent, and the turn goes on.
-            TurnInterrupted, TurnFailed, TurnEnded, NotAcknowledged: see the class.
+            InvalidToken: it is no text, has unpaired surrogates, is larger than ``limits.token_bytes`` bytes of UTF-8,
+                or would make the text longer than ``limits.turn_chars``. Nothing was sent, and the turn goes on.
+            TooFarAhead: more than ``limits.ahead_chars`` are sent and not spoken, and for ``limits.ahead_s`` nothing
+                more was; the time in which a turn waits behind others counts, too. Nothing was sent, and the turn stays
+                as it is: send it again later, or interrupt the turn.
+            TurnInterrupted, TurnFailed, TurnEnded, NotAcknowledged, TokensLost: see the class.
         """
         box = self._box()
         box.check()
         self._check_token(token)
         if token:
+            await self._wait_for_speech(box)
             await self._put(box, Text(token))
+            self._ahead.sent += len(token)
 
     async def flush(self) -> None:
         """Have spoken what was sent so far, without waiting for more text; raises what `send` raises."""
@@ -158,6 +179,7 @@ class Turn:
         Raises:
             TurnInterrupted, TurnFailed, TurnEnded: the turn was over before its text.
             NotAcknowledged: Redis has not acknowledged all of it in time.
+            TokensLost: see the class.
         """
         box = self._box()
         if box.error is None and not box.ended:
@@ -187,6 +209,41 @@ class Turn:
         box.put(event, asyncio.get_running_loop().time())
         self._link.written(box)
 
+    async def _wait_for_speech(self, box: Outbox) -> None:
+        """Wait while too much is sent and not spoken; raises TooFarAhead."""
+        ahead, now = self._ahead, asyncio.get_running_loop().time
+        if not ahead.full:
+            return
+        ahead.begin(now())
+        while True:
+            ahead.told(await self._spoken(box), now())
+            if ahead.free:
+                return
+            if not (pause_s := ahead.pause_s(now())):
+                limits = self._link.limits
+                raise TooFarAhead(
+                    self.id,
+                    f"{ahead.sent - ahead.spoken} characters are sent and not spoken, {limits.ahead_chars} may be "
+                    f"(limits.ahead_chars), and for {limits.ahead_s:g} s nothing more of it was spoken.",
+                )
+            await asyncio.sleep(pause_s)
+
+    async def _spoken(self, box: Outbox) -> int:
+        """Ask how much of the text is spoken; 0 if nobody can say. Raises what ended the turn."""
+        spoken = 0
+        try:
+            heard = await self._link.heard(self.request.ref)
+        except UnknownTurn:
+            box.fail(TurnGone(self.id))
+        except RedisUnavailable:
+            pass  # the writer decides how long that is borne
+        else:
+            spoken = heard.spoken
+            if heard.state in FINAL:
+                box.fail(ended(self.id, heard.state))
+        box.check()
+        return spoken
+
     def _box(self) -> Outbox:
         if self._outbox is None:
             raise self._not_opened()
@@ -198,7 +255,13 @@ class Turn:
     def _check_token(self, token: object) -> None:
         if not isinstance(token, str):
             raise InvalidToken(f"turn {self.id}: a token is text (str), not {type(token).__name__}")
-        limit = self._link.limits.token_bytes
+        limits = self._link.limits
+        if not self._ahead.fits(len(token)):
+            raise InvalidToken(
+                f"turn {self.id}: with this token its text has more than {limits.turn_chars} characters "
+                "(limits.turn_chars); say the rest in another turn"
+            )
+        limit = limits.token_bytes
         try:
             size = len(token.encode())
         except UnicodeEncodeError as error:
@@ -223,8 +286,8 @@ class Turn:
         """Interrupt the turn because of an error, which goes on whatever becomes of this."""
         box = self._box()
         told = isinstance(error, TurnEnded) and error.turn == self.id
-        if told or isinstance(box.error, TurnEnded):
-            return  # it is over already
+        if told or isinstance(box.error, TurnEnded | TokensLost):
+            return  # it is over already, or the link is just ending it
         # A shield: cancelling whoever leaves the block must not leave a turn that waits for text for ever.
         if failure := await asyncio.shield(self._link.abandon(box)):
             error.add_note(f"Turn {self.id} could not be interrupted: {failure}")

@@ -54,6 +54,11 @@ class Proxy:
         self._server.close()
         await self.cut()
 
+    async def lead_to(self, target: str) -> None:
+        """Lead to another Redis from now on, as an address does behind which there is a failover."""
+        self._target = urlsplit(target)
+        await self.cut()
+
     async def cut(self) -> None:
         """Break all connections."""
         connections = list(self._connections)

@@ -5,13 +5,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from saystream.common.errors import TurnEnded
 from saystream.common.events import Audio, Begin, End, Splice, Words
 from saystream.common.redis_client import connect
 from saystream.common.reports import Reports
@@ -104,10 +105,14 @@ class Rig:
         return len(self.workers) - 1
 
     @asynccontextmanager
-    async def worker_process(self) -> AsyncIterator[subprocess.Popen[str]]:
-        """Run a worker as a process of its own, by the command that operators use; killed in the end."""
+    async def worker_process(self, url: str = "") -> AsyncIterator[subprocess.Popen[str]]:
+        """Run a worker as a process of its own, by the command that operators use; killed in the end.
+
+        Args:
+            url: where it finds Redis, if not where the rig does.
+        """
         environment = os.environ | {
-            "SAYSTREAM_REDIS_URL": self.url,
+            "SAYSTREAM_REDIS_URL": url or self.url,
             "SAYSTREAM_PROVIDERS": json.dumps(self.providers),
             "SAYSTREAM_VOICES": json.dumps({name: voice.model_dump() for name, voice in self.settings.voices.items()}),
             "SAYSTREAM_WORKER": self.settings.worker.model_dump_json(),
@@ -140,16 +145,18 @@ class Rig:
     async def until_heard(self, session: str, word: str) -> None:
         """Wait until the session's audio has had a word."""
         heard = Heard()
-        async for event in self.listening(session):
-            heard.events.append(event)
-            if isinstance(event, Audio) and word in [spoken.text for spoken in heard.decoded(event.turn).words]:
-                return
+        async with aclosing(self.listening(session)) as events:
+            async for event in events:
+                heard.events.append(event)
+                if isinstance(event, Audio) and word in [spoken.text for spoken in heard.decoded(event.turn).words]:
+                    return
 
     async def until_spoken(self, session: str, chars: int) -> None:
         """Wait until the session's output says that so much of a turn's text is spoken."""
-        async for event in self.listening(session):
-            if isinstance(event, Audio | Words) and event.spoken >= chars:
-                return
+        async with aclosing(self.listening(session)) as events:
+            async for event in events:
+                if isinstance(event, Audio | Words) and event.spoken >= chars:
+                    return
 
     async def until_breaker(self, provider: str, state: str) -> None:
         """Wait until the breaker of the first worker's account is in a state."""
@@ -158,32 +165,45 @@ class Rig:
 
     async def until_reported(self) -> None:
         """Wait until all workers have told how they are."""
-        async with connect(self.url) as redis:
+        async with aclosing(connect(self.url)) as redis:
             names = {worker.name for worker in self.workers}
             while not names <= {report.worker for report in (await Reports(redis).read()).workers}:  # noqa: ASYNC110
                 await asyncio.sleep(10 * MS)
 
+    async def until_reported_by(self, count: int) -> None:
+        """Wait until so many workers say that they take turns."""
+        async with aclosing(connect(self.url)) as redis:
+            while len((await Reports(redis).read()).beside("")) < count:  # noqa: ASYNC110
+                await asyncio.sleep(10 * MS)
+
     async def say(self, session: str, turn: str, said: str | Iterable[str], **request: Any) -> None:
-        """Open a turn, send its text in pieces of four characters (or as given), end it."""
+        """Open a turn, send its text in pieces of four characters (or as given), end it.
+
+        A turn that ends before is no error here: its end is heard.
+        """
         tokens = [said[at : at + 4] for at in range(0, len(said), 4)] if isinstance(said, str) else said
-        async with self.speaker() as speaker, speaker.turn(session, turn=turn, **request) as opened:
-            for token in tokens:
-                await opened.send(token)
+        async with self.speaker() as speaker:
+            with suppress(TurnEnded):
+                async with speaker.turn(session, turn=turn, **request) as opened:
+                    for token in tokens:
+                        await opened.send(token)
 
     async def hear(self, session: str, *turns: str) -> Heard:
         """Listen from the beginning until turns have ended, each exactly once and with no gap."""
         heard = Heard()
-        async for event in self.listening(session):
-            heard.events.append(event)
-            assert not isinstance(event, Gap)
-            if isinstance(event, End):
-                assert event.turn not in heard.ends, "a turn ended twice"
-                heard.ends[event.turn] = event
-                if set(turns) <= set(heard.ends):
-                    break
+        async with aclosing(self.listening(session)) as events:
+            async for event in events:
+                heard.events.append(event)
+                assert not isinstance(event, Gap)
+                if isinstance(event, End):
+                    assert event.turn not in heard.ends, "a turn ended twice"
+                    heard.ends[event.turn] = event
+                    if set(turns) <= set(heard.ends):
+                        break
         return heard
 
-    async def listening(self, session: str) -> AsyncIterator[Event]:
+    async def listening(self, session: str) -> AsyncGenerator[Event, None]:
+        """Listen from the beginning; to be closed by whoever does not listen to the end (`contextlib.aclosing`)."""
         async for event in listen(self.url, session, start=BEGINNING, shards=self.settings.shards):
             yield event
 

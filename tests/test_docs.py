@@ -13,10 +13,12 @@ import pytest
 import typer
 from pydantic import BaseModel
 
+from saystream.common.events import Audio
 from saystream.common.settings import LimitSettings, ProviderSettings, Settings, VoiceSettings, WorkerSettings
 from saystream.common.states import NEXT, State
 from saystream.common.text_rules import TextRules
 from saystream.compose.cli.app import app
+from saystream.compose.standin import Behaviour
 from tests.rig import rig
 
 ROOT = Path(__file__).parent.parent
@@ -64,6 +66,42 @@ async def test_the_ten_lines_of_the_readme_run(redis_url: str) -> None:
         await run_shown("from saystream.consumer import BEGINNING\n" + consuming, redis_url, play=played.append)
         assert [type(event).__name__ for event in played][-1] == "End"
         assert {"Begin", "Audio", "Words"} <= {type(event).__name__ for event in played}
+
+
+async def test_the_example_of_an_interrupt_cuts_the_history_to_what_was_heard(redis_url: str) -> None:
+    text = "one two three four five six seven eight nine ten " * 20
+    [play] = [code for code in blocks(README, "python") if "listener.played" in code]
+    [interrupt] = [code for code in blocks(README, "python") if "speaker.interrupt" in code]
+    history = {"t": text}
+    async with rig(redis_url, behaviour=Behaviour(speed=50.0)) as way:
+        player = Player()
+        playing = asyncio.create_task(run_shown(play, redis_url, player=player))
+        await way.say("call-42", "t", text)
+        await way.until_spoken("call-42", 300)  # published long before it is played
+        await asyncio.wait_for(player.reported.wait(), 10)
+        await run_shown(interrupt, redis_url, history=history)
+        playing.cancel()
+        await asyncio.wait([playing])
+        decoded = (await way.hear("call-42", "t")).decoded("t")
+    assert history["t"].split() == [word.text for word in decoded.words if word.last_sample <= player.played]
+    assert 0 < len(history["t"]) < 300
+    assert text.startswith(history["t"] + " ")
+
+
+class Player:
+    """Plays three seconds of the turn, and no more."""
+
+    def __init__(self) -> None:
+        self.turn, self.played = "t", 0
+        self.reported = asyncio.Event()
+
+    def play(self, event: Any) -> tuple[str, int]:
+        if isinstance(event, Audio):
+            if self.played < 3 * 24_000:
+                self.played = event.offset + event.samples
+            elif event.offset > self.played + 24_000:  # what is said of the last word comes a little after its sound
+                self.reported.set()  # the report before this event has been made
+        return self.turn, self.played
 
 
 async def test_the_synchronous_example_runs(redis_url: str) -> None:

@@ -286,6 +286,8 @@ class Account:
             counts.refusals += refused
             counts.failures += not refused
         self._weigh(ticket, error, stalled=stalled)
+        if stalled:
+            pool.doubt()
         return self._lower() if refused else None
 
     # what the pools share

@@ -16,11 +16,10 @@ counts by its ticket. And a breaker that a probe has closed is on probation: it 
 failure opens it again, for longer, until a whole stream has gone well.
 """
 
-import random
 from collections.abc import Callable
 from enum import Enum, StrEnum
 
-from saystream.common.backoff import Backoff
+from saystream.common.backoff import DICE, Backoff
 from saystream.common.errors import Action, Scope, VendorError
 
 #: The longest that nothing is asked of a vendor, in seconds, unless the operator's first pause is longer.
@@ -103,7 +102,7 @@ class Breaker:
         error: the last one that counted.
     """
 
-    def __init__(self, failures: int, open_s: float, jitter: Callable[[], float] = random.random) -> None:
+    def __init__(self, failures: int, open_s: float, jitter: Callable[[], float] = DICE.random) -> None:
         self._most = failures
         self._pauses = Backoff(open_s, max(_LONGEST_S, open_s), jitter)
         self._state = State.CLOSED

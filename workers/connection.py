@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from typing import Protocol
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
 
+from saystream.common.backoff import DICE
 from saystream.common.errors import Action, Scope, VendorError
 from saystream.common.redis_client import without_password
 from saystream.workers.providers.base import (
@@ -197,7 +197,7 @@ class Connection:
         self._timers: dict[StreamKey, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()  # last words to the vendor about cancelled streams
         self._condemned = False  # takes no more streams
-        self._share = random.uniform(*_RETIRE)
+        self._share = DICE.uniform(*_RETIRE)
         self._age()
         self._reader = asyncio.create_task(self._read(), name=f"{provider.name} reader")
 

@@ -3,8 +3,8 @@
 from collections import deque
 
 from saystream.common.events import Word, encode_audio, encode_splice, encode_words
+from saystream.workers.line import Line
 from saystream.workers.timeline import Chunk, Timeline
-from saystream.workers.writer import Line
 
 
 class Output:

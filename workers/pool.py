@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 _BACKOFF_S = (0.2, 30.0)
 #: A connection that is lost unused within so many seconds was never good; a later loss is the vendor's idle limit.
 _SOON_S = 5.0
+#: When one connection goes silent, those are in doubt that have not been used, or opened, for so many seconds.
+_DOUBT_S = 1.0
 #: How long connections may take to close when the pool does.
 _CLOSE_S = 5.0
 
@@ -189,6 +191,14 @@ class Pool:
             return False
         self._drop(min(unused, key=lambda connection: connection.idle_since))
         return True
+
+    def doubt(self) -> None:
+        """Replace what waits unused: one connection has gone silent, and a wire may have forgotten all of them."""
+        unheard_since = time.monotonic() - _DOUBT_S
+        for connection in list(self._connections):
+            if not connection.active and connection.idle_since < unheard_since:
+                self._drop(connection)
+        self.act()
 
     def act(self) -> None:
         """Decide and do it; called whenever a turn, a connection or a moment has come or gone."""

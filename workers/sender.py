@@ -1,12 +1,12 @@
 """The text of one stream of speech on its way to the vendor: a turn's script, from a given place on."""
 
 import asyncio
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 
 from saystream.workers.connection import Stream
+from saystream.workers.idle import Idle
 from saystream.workers.providers.base import Capabilities
 from saystream.workers.text.lowering import lower
 from saystream.workers.text.phraser import Phrase, Phraser
@@ -22,7 +22,7 @@ class Rest(Enum):
     """What there may be to say behind what was sent."""
 
     NOTHING = "the turn's text has ended"
-    LATER = "the LLM pauses for longer than the vendor waits"
+    LATER = "the LLM pauses for longer than the vendor waits, or we do"
     SILENCE = "silence that the vendor cannot make"
 
 
@@ -35,6 +35,7 @@ class Sender:
         abilities: the vendor's.
         language: of the voice.
         start: character of the producer's text at which the stream begins.
+        idle: how long the text may pause.
         sent: told of all that is sent, before it is.
         told: called when the vendor has been told to speak: with True at the end, with False in the middle.
 
@@ -54,11 +55,12 @@ class Sender:
         abilities: Capabilities,
         language: str | None,
         start: int,
+        idle: Idle,
         sent: Callable[[Run], None],
         told: Callable[[bool], None],
     ) -> None:
         self._stream, self._script, self._text, self._abilities = stream, script, text, abilities
-        self._language, self._sent, self._told = language, sent, told
+        self._language, self._idle, self._sent, self._told = language, idle, sent, told
         self._phraser = Phraser(abilities.phrases, language) if abilities.phrases else None
         self._start, self._next = start, 0
         self._sent_at = 0.0  # when text was last sent
@@ -128,9 +130,16 @@ class Sender:
             self._sent(run)
 
     async def _wait(self, seen: int) -> bool:
-        """Wait for more text, or until a phrase is due; False when the LLM pauses for longer than the vendor waits."""
+        """Wait for more text, or until a phrase is due; False when the LLM pauses for longer than the vendor waits.
+
+        Or for longer than we do: then `Idle.passed`, which may also raise.
+        """
+        while (due := self._idle.due(seen)) <= time.monotonic():
+            if await self._idle.passed():
+                return False
         gap_s, alive_s = self._abilities.text_gap_s, self._abilities.keep_alive_s
-        due = self._phraser.due if self._phraser else None
+        if self._phraser and (phrase_due := self._phraser.due) is not None:
+            due = min(due, phrase_due)
         if self._script.held:
             now = time.monotonic()
             if seen == self._seen and now - self._seen_at >= _PAUSE_S:
@@ -138,18 +147,18 @@ class Sender:
                 return True
             if seen != self._seen:
                 self._seen, self._seen_at = seen, now
-            due = min(due or math.inf, self._seen_at + _PAUSE_S)
+            due = min(due, self._seen_at + _PAUSE_S)
         if self.any and (gap_s or alive_s):
             now = time.monotonic()
             if gap_s:
                 if now - self._sent_at >= gap_s:
                     return False
-                due = min(due or math.inf, self._sent_at + gap_s)
+                due = min(due, self._sent_at + gap_s)
             elif alive_s:
                 if now - self._sent_at >= alive_s:
                     await self._stream.keep_alive()
                     self._sent_at = now
-                due = min(due or math.inf, self._sent_at + alive_s)
+                due = min(due, self._sent_at + alive_s)
         await self._text.more(seen, due)
         return True
 

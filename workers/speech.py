@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from saystream.common.errors import Action, SaystreamError, Scope, VendorError, first_of
 from saystream.common.events import Word
 from saystream.workers.connection import Stream
+from saystream.workers.idle import Idle
 from saystream.workers.output import Output
 from saystream.workers.progress import Meter, Patience, Progress
 from saystream.workers.providers.base import (
@@ -29,8 +30,11 @@ from saystream.workers.voices import Voice
 
 log = logging.getLogger(__name__)
 
-#: Silence that is published at a time, in seconds.
+#: Silence that is published at a time, in seconds; and audio, in bytes: a vendor's frame may hold minutes.
 _SILENCE_S = 0.5
+_MOST_BYTES = 1 << 16
+#: A vendor may report so many words, and one for each character that it was given; more are a fault.
+_MOST_WORDS = 1000
 #: An overdue vendor is given so long, in seconds, to turn out to be only unread: this process may have been held up.
 _GRACE_S = 0.05
 #: A moment that is so much nearer, in seconds, is worth setting the timer anew.
@@ -47,6 +51,7 @@ class Speech:
         text, script: of the turn; it is spoken from the timeline's ``spoken`` on.
         timeline: made for this stream.
         output: where the audio goes, in the timeline's format.
+        idle: is told of all that passes between us and the vendor.
         begins: awaited before the first audio is published; it may never return, for one that has lost a race.
     """
 
@@ -57,10 +62,12 @@ class Speech:
         script: Script,
         timeline: Timeline,
         output: Output,
+        idle: Idle,
         begins: Callable[["Speech"], Awaitable[None]],
     ) -> None:
         self.voice, self.timeline = voice, timeline
         self._text, self._script, self._output, self._begins = text, script, output, begins
+        self._idle = idle
         provider = voice.account.provider
         settings, self._abilities = provider.settings, provider.capabilities
         self._progress = Progress(
@@ -71,6 +78,7 @@ class Speech:
         self._resampler: Resampler | None = None
         self._odd = b""  # half a sample, which waits for its other half
         self._early: list[Word] = []  # words that came before the first audio
+        self._words = self._chars = 0  # that were reported, and sent
         self._begun = False
         self._timer: asyncio.TimerHandle | None = None  # for what is due
         self._timer_at = 0.0
@@ -94,6 +102,7 @@ class Speech:
             self._abilities,
             self.voice.settings.language,
             self.timeline.spoken,
+            self._idle,
             self._sent,
             self._told,
         )
@@ -121,6 +130,8 @@ class Speech:
 
     def _sent(self, run: Run) -> None:
         self.timeline.sent(run)
+        self._chars += len(run.text)
+        self._idle.stir()
         self._progress.sent(self._meter.sent(run.text), time.monotonic())
         self._watch()
 
@@ -152,9 +163,13 @@ class Speech:
         timeline, progress = self.timeline, self._progress
         match event:
             case AudioData(data=data):
-                await self._publish(data)
+                for at in range(0, len(data), _MOST_BYTES):
+                    await self._publish(data[at : at + _MOST_BYTES])
                 self._watch()
             case WordTimes(words=times) if times:
+                self._words += len(times)
+                if self._words > _MOST_WORDS + self._chars:
+                    raise self._error("reports more words than it was given characters", Scope.SOCKET)
                 before, words = timeline.spoken, timeline.words(times)
                 if self._begun:
                     self._output.words(words)
@@ -192,8 +207,15 @@ class Speech:
             self._telling = None
         self._output.publish_words(timeline)
         chunk = timeline.audio(data)
+        self._idle.stir()
         self._progress.audio(timeline.format.seconds(chunk.samples), time.monotonic())
         self._output.audio(timeline, chunk)
+        await self._unless_halted()
+
+    async def _unless_halted(self) -> None:
+        """Never return where the turn is being handed over: what the vendor says from then on is said by another."""
+        if self.timeline.halted:
+            await asyncio.Event().wait()  # until it is cancelled
 
     def _tell_later(self, before: int) -> None:
         """Publish how far the text is spoken, if that has moved, unless the next audio does it soon."""
@@ -219,6 +241,7 @@ class Speech:
 
     async def _publish_rest(self, sender: Sender) -> None:
         """The vendor has said all: so all the text is spoken, unless it shows that some is not."""
+        await self._unless_halted()
         timeline, unspoken = self.timeline, self._abilities.unspoken
         if not sender.finishing:
             raise self._error("ended the stream before the text had ended")
@@ -228,6 +251,7 @@ class Speech:
             await self._begin()
         if self._resampler:
             self._output.audio(timeline, timeline.audio(self._resampler.flush()))
+            await self._unless_halted()
         if timeline.missing(unspoken):
             timeline.doubt_the_end()
             raise self._error("the last words are missing")
@@ -240,6 +264,7 @@ class Speech:
             await self._begin()
         timeline, left_s = self.timeline, pause.seconds
         while left_s > 0:
+            await self._unless_halted()
             self._output.audio(timeline, timeline.silence(min(left_s, _SILENCE_S)))
             left_s -= _SILENCE_S
         timeline.finished(pause.end)

@@ -3,13 +3,17 @@
 A plain object: vendor audio and word times go in, what is to be published comes out.
 """
 
+import math
 import re
 import unicodedata
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from saystream.common.audio import AudioFormat
+from saystream.common.errors import SaystreamError
 from saystream.common.events import Word
 from saystream.workers.providers.base import WordTime
 from saystream.workers.text.run import Run
@@ -47,6 +51,18 @@ class Chunk:
     data: bytes
 
 
+class TurnTooLong(SaystreamError):
+    """The audio of the turn gets longer than allowed."""
+
+
+class _Coming(NamedTuple):
+    """A word that is announced: where it ends in the text, and where it stands in the audio."""
+
+    end: int
+    first: int
+    last: int
+
+
 class Timeline:
     """One stream of speech.
 
@@ -54,21 +70,26 @@ class Timeline:
         format: of the turn's audio; what the vendor sends otherwise is converted before it comes here.
         cut: sample of the turn at which the stream begins.
         spoken: character of the turn's text at which it begins.
+        most_s: how long the turn's audio may get, in seconds.
 
     Attributes:
         position: samples of the turn that are published.
         spoken: characters of the text that the samples before ``cut`` cover.
         cut: the sample where a stream that takes over would start.
+        halted: it has come to the end of the word at which it was to end, and takes no more.
     """
 
-    def __init__(self, format: AudioFormat, cut: int = 0, spoken: int = 0) -> None:
-        self.format = format
+    def __init__(self, format: AudioFormat, cut: int = 0, spoken: int = 0, most_s: float = math.inf) -> None:
+        self.format, self._most_s = format, most_s
         self.position = self.cut = cut
         self.spoken = spoken
+        self.halted = False
+        self._at_halt: Callable[[], None] | None = None
         self._base = cut
         self._before_last = spoken, cut  # before the last word
         self._text = _Text(spoken)
-        self._coming: deque[tuple[int, int]] = deque()  # ends of words, in text and audio, that are not published
+        self._coming: deque[_Coming] = deque()  # words that are not wholly published
+        self._rewritten = False  # behind `cut`, words are published that are not in the text: a half of something
         self._words_until = -1  # last sample of the words that were reported
         self._odd = b""
 
@@ -101,7 +122,7 @@ class Timeline:
             first = self._sample(start_s)
             last = max(first, self._sample(end_s))
             start, end = self._text.find(spelled, max(0.0, end_s - start_s))
-            self._coming.append((end, last))
+            self._coming.append(_Coming(end, first, last))
             self._words_until = max(self._words_until, last)
             words.append(Word(spelled, start, end, first, last))
         self._settle()
@@ -112,16 +133,24 @@ class Timeline:
         if self._words_until > self._sample(start_s) or not text:
             return
         if (end := self._text.find_piece(text, max(0.0, end_s - start_s))) is not None:
-            self._coming.append((end, self._sample(end_s)))
+            self._coming.append(_Coming(end, self._sample(start_s), self._sample(end_s)))
             self._settle()
 
     def audio(self, data: bytes) -> Chunk:
-        """Take audio; a sample that is not whole waits for its other half."""
+        """Take audio; a sample that is not whole waits for its other half.
+
+        Raises:
+            TurnTooLong: with it the turn would be. It was not taken.
+        """
         if self._odd or len(data) % self.format.sample_bytes:
             data = self._odd + data
             whole = len(data) - len(data) % self.format.sample_bytes
             data, self._odd = data[:whole], data[whole:]
+        if self._at_halt is not None and (room := self._room()) is not None:
+            data = data[: room * self.format.sample_bytes]
         chunk = Chunk(self.position, self.format.samples(len(data)), data)
+        if self.format.seconds(self.position + chunk.samples) > self._most_s:
+            raise TurnTooLong(f"the audio gets longer than limits.turn_s = {self._most_s:g} allows")
         self.position += chunk.samples
         self._settle()
         return chunk
@@ -130,6 +159,7 @@ class Timeline:
         """Note that the vendor has spoken all that it was given: the turn's text up to a character."""
         self.cut, self.spoken = self.position, max(self.spoken, spoken)
         self._coming.clear()
+        self._halt()
 
     def silence(self, seconds: float) -> Chunk:
         """Put silence behind what the vendor has spoken."""
@@ -140,15 +170,43 @@ class Timeline:
         if self.format.seconds(self.position - self.cut) < _DOUBT_S:
             self.spoken, self.cut = self._before_last
 
+    def halt_at_word(self, halted: Callable[[], None]) -> None:
+        """Take no more audio than to the end of the word that is being spoken, and tell when that is published.
+
+        Where the vendor says too late, or never, where a word ends, that may never be.
+        """
+        self._at_halt = halted
+        self._halt()
+
+    @property
+    def _whole(self) -> bool:
+        """Whether no word is published in part, as far as the vendor has said."""
+        if self.cut == self.position:
+            return True
+        return not self._rewritten and bool(self._coming) and self._coming[0].first >= self.position
+
+    def _halt(self) -> None:
+        if self._at_halt is not None and not self.halted and self._whole:
+            self.halted = True
+            self._at_halt()
+
+    def _room(self) -> int | None:
+        """Return how many samples there are to the end of a word; None if nobody knows."""
+        if self.halted:
+            return 0
+        return next((word.last - self.position for word in self._coming if word.end > self.spoken), None)
+
     def _sample(self, at_s: float) -> int:
         return self._base + round(at_s * self.format.sample_rate)
 
     def _settle(self) -> None:
-        while self._coming and self._coming[0][1] <= self.position:
-            end, last = self._coming.popleft()
-            if end > self.spoken:
+        while self._coming and self._coming[0].last <= self.position:
+            word = self._coming.popleft()
+            self._rewritten = word.end <= self.spoken
+            if word.end > self.spoken:
                 self._before_last = self.spoken, self.cut
-                self.spoken, self.cut = end, last
+                self.spoken, self.cut = word.end, word.last
+        self._halt()
 
 
 class _Text:

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 #: Token streams in one XREAD at most; entries from each at most; how long it waits.
 _GROUP_STREAMS = 256
 _COUNT = 64
+#: Entries that are read at once of a turn that is added.
+_PAGE = 512
 BLOCK_MS = 2000
 #: Under load the reader rests between two reads, so that they get fewer and larger; the longer, the more there is.
 _LOAD_PER_S = 500.0
@@ -40,10 +42,11 @@ class TokenReader:
         ledger: where they are.
         blocking: makes a client whose time-out covers `BLOCK_MS`; each group of streams has one of its own.
         worker: the worker's name.
+        turn_chars: the longest text of a turn; see `TurnText`.
     """
 
-    def __init__(self, ledger: Ledger, blocking: Callable[[], Client], worker: str) -> None:
-        self._ledger, self._blocking, self._worker = ledger, blocking, worker
+    def __init__(self, ledger: Ledger, blocking: Callable[[], Client], worker: str, turn_chars: int) -> None:
+        self._ledger, self._blocking, self._worker, self._turn_chars = ledger, blocking, worker, turn_chars
         self._groups: list[_Group] = []
 
     async def __aenter__(self) -> "TokenReader":
@@ -60,10 +63,13 @@ class TokenReader:
         """
         shard = shard_of(ref.session, self._ledger.shards)
         keys = ShardKeys(shard)
-        text = TurnText(keys.tokens(ref.turn))
-        backlog = await call(self._ledger.redis, "XRANGE", text.key, "-", "+")
-        for entry_id, fields in backlog:
-            text.put(entry_id, fields)
+        text = TurnText(keys.tokens(ref.turn), self._turn_chars)
+        page = _PAGE
+        while page == _PAGE and not text.stopped:
+            backlog = await call(self._ledger.redis, "XRANGE", text.key, f"({text.last}", "+", "COUNT", _PAGE)
+            for entry_id, fields in backlog:
+                text.put(entry_id, fields)
+            page = len(backlog)
         group = next((group for group in self._groups if group.shard == shard and group.has_room), None)
         if group is None:
             group = _Group(self._ledger.redis, self._blocking(), shard, f"{self._worker}.{len(self._groups)}")

@@ -1,30 +1,44 @@
 """One attempt at one turn: tokens to the vendor, audio to the output stream, until its end or another's attempt."""
 
 import asyncio
+import contextlib
 import logging
 import time
 
 from saystream.common.backoff import Backoff
-from saystream.common.errors import Fenced, InvalidToken, RedisUnavailable, SaystreamError, VendorError, first_of
+from saystream.common.errors import (
+    AudioLost,
+    Fenced,
+    InvalidToken,
+    RedisUnavailable,
+    SaystreamError,
+    VendorError,
+    first_of,
+)
 from saystream.common.ledger import Claim, Ledger
+from saystream.common.redis_client import call_raw
+from saystream.common.settings import LimitSettings
 from saystream.common.states import State
 from saystream.workers.breaker import NotAsked
 from saystream.workers.hedge import Race
 from saystream.workers.hedge import run as hedged
+from saystream.workers.idle import Idle, TextPaused
+from saystream.workers.line import Line
 from saystream.workers.output import Output
 from saystream.workers.route import Route, Step
 from saystream.workers.sender import Rest
 from saystream.workers.speech import Speech
 from saystream.workers.text.script import Script
-from saystream.workers.timeline import Timeline
+from saystream.workers.timeline import Timeline, TurnTooLong
 from saystream.workers.turn_text import Sealed, TurnText
 from saystream.workers.voices import Voice
-from saystream.workers.writer import Line
 
 log = logging.getLogger(__name__)
 
 #: How long a turn that is given back may take to publish what it has.
 _GIVE_BACK_S = 1.0
+#: What ends a turn as failed: no other attempt would get any further.
+_FATAL = (InvalidToken, TurnTooLong)
 
 
 class Attempt:
@@ -35,18 +49,34 @@ class Attempt:
         voice: that speaks.
         ledger, line, text: where the turn's end, its audio and its tokens go to and come from.
         script: the text as it is to be spoken.
+        limits: that the turn has to keep.
         streams: so many streams of speech may bring nothing, one after the other, before the turn is given up.
+
+    Attributes:
+        ending: nothing more is to be spoken.
     """
 
     def __init__(
-        self, claim: Claim, voice: Voice, ledger: Ledger, line: Line, text: TurnText, script: Script, streams: int
+        self,
+        claim: Claim,
+        voice: Voice,
+        ledger: Ledger,
+        line: Line,
+        text: TurnText,
+        script: Script,
+        limits: LimitSettings,
+        streams: int,
     ) -> None:
         self._claim, self._ledger, self._line, self._text, self._script = claim, ledger, line, text, script
-        self._timeline = Timeline(claim.format, claim.cut, claim.spoken)
+        self._most_s = limits.turn_s
+        self._timeline = Timeline(claim.format, claim.cut, claim.spoken, self._most_s)
         self._output = Output(line, claim.ref.turn)
+        self._idle = Idle(limits.idle_s, self._has_all_text, interrupts=limits.on_idle == "interrupt")
         self._voices = [voice, *voice.fallbacks]
         self._route = Route([voice.name for voice in self._voices], streams, self._opens_at)
         self._spoke = voice.name  # who listeners think speaks
+        self._at_word: asyncio.Event | None = None  # it is to halt at the end of a word
+        self.ending = False
 
     async def run(self) -> str:
         """Speak; returns in a few words how it went.
@@ -59,6 +89,12 @@ class Attempt:
             await self._finish(reason, cause)
         except (Sealed, Fenced) as stopped:
             return f"stopped: {stopped}"
+        except AudioLost as lost:
+            await self._ledger.release(self._claim)  # another attempt speaks again from what is left
+            return f"given back: {lost}"
+        except TextPaused as paused:
+            await self._ledger.interrupt(*self._claim.ref, cause=str(paused))
+            return f"interrupted: {paused}"
         except asyncio.CancelledError:
             await self._give_back()
             raise
@@ -66,6 +102,19 @@ class Attempt:
             self._line.close()
             self._text.close()
         return f"{reason}: {cause}" if cause else str(reason)
+
+    def drop(self, error: SaystreamError) -> None:
+        """Stop at once, for a reason: the turn may be another's. Nothing that waits is published any more."""
+        self._text.stop(error)
+        self._line.close()
+
+    async def at_word(self, most_s: float) -> None:
+        """Publish nothing behind the word that is being spoken; return when that is there, or after ``most_s``."""
+        at_word = self._at_word = asyncio.Event()
+        self._timeline.halt_at_word(at_word.set)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(most_s):
+                await at_word.wait()
 
     async def _speak_until_stopped(self) -> tuple[State, str]:
         """Speak while following the tokens; returns how the turn ends and why.
@@ -83,7 +132,8 @@ class Attempt:
                 return how
         except* SaystreamError as failed:
             stopped.append(first_of(failed))
-        if isinstance(stopped[0], InvalidToken):  # it will not be one at the next attempt either
+        if isinstance(stopped[0], _FATAL):
+            self.ending = True
             return State.FAILED, str(stopped[0])
         raise stopped[0]
 
@@ -115,8 +165,9 @@ class Attempt:
                     break
                 step = route.went_well()
                 cause = "the text had paused" if rest is Rest.LATER else "silence in the text"
+        self.ending = True
         self._output.close(self._timeline)  # words of a stream that broke behind its last audio
-        return State.DONE, ""
+        return State.DONE, "" if self._text.ended else f"{self._idle.cause}: ended with what was there"
 
     async def _wait(self, step: Step) -> None:
         if step.sooner:
@@ -144,11 +195,13 @@ class Attempt:
         start = self._timeline
 
         def speech(voice: Voice) -> Speech:
-            timeline = Timeline(self._claim.format, start.cut, start.spoken)
-            return Speech(voice, self._text, self._script, timeline, self._output, race.begins)
+            timeline = Timeline(self._claim.format, start.cut, start.spoken, self._most_s)
+            return Speech(voice, self._text, self._script, timeline, self._output, self._idle, race.begins)
 
         def begin(winner: Speech) -> None:
             self._timeline, name = winner.timeline, winner.voice.name
+            if self._at_word:
+                self._timeline.halt_at_word(self._at_word.set)
             if winner is not first:
                 self._take_over(winner.voice)
             if cause or name != self._spoke:
@@ -159,7 +212,7 @@ class Attempt:
         first, hedge, after_ms = speech(voice), voice.hedge, voice.settings.hedge_ms
         if hedge is None or after_ms is None:
             return await first.run()
-        return await hedged(race, first, lambda: speech(hedge), self._more_text, after_ms / 1000)
+        return await hedged(race, first, lambda: speech(hedge), self._any_text, after_ms / 1000)
 
     def _take_over(self, voice: Voice) -> None:
         if voice not in self._voices:
@@ -169,27 +222,57 @@ class Attempt:
     def _opens_at(self, at: int) -> float | None:
         return self._voices[at].account.retry_at
 
-    async def _more_text(self) -> bool:
+    @property
+    def _unspoken(self) -> bool:
+        """Whether there is text behind what is spoken."""
+        return bool(self._text.text[self._timeline.spoken :].strip())
+
+    async def _any_text(self) -> bool:
         """Wait for text behind what is spoken; False if there is none to come."""
-        text = self._text
-        while not (there := bool(text.text[self._timeline.spoken :].strip())) and not text.ended:
-            await text.more(text.changes)
-        return there
+        while not self._unspoken and not self._text.ended:
+            await self._text.more(self._text.changes)
+        return self._unspoken
+
+    async def _more_text(self) -> bool:
+        """Wait for text behind what is spoken; False if there is none to come, or none has come for too long.
+
+        Raises:
+            TextPaused: the latter, where that interrupts the turn.
+        """
+        text, idle = self._text, self._idle
+        while not self._unspoken and not text.ended:
+            due = idle.due(seen := text.changes)
+            if due > time.monotonic():
+                await text.more(seen, due)
+            elif await idle.passed():
+                break
+        return self._unspoken
+
+    async def _has_all_text(self) -> bool:
+        """Tell whether Redis has no more text of the turn than we have."""
+        try:
+            last = await call_raw(self._ledger.redis, "XREVRANGE", self._text.key, "+", "-", "COUNT", 1)
+        except RedisUnavailable:
+            return False
+        return not last or last[0][0].decode() == self._text.last
 
     # the end
 
     async def _finish(self, reason: State, cause: str = "") -> None:
-        """End the turn, as soon as Redis lets us: repeating is harmless."""
-        await self._line.drained()
+        """End the turn, as soon as Redis lets us and for as long as it is ours: repeating is harmless."""
         timeline, backoff = self._timeline, Backoff(0.05, 1.0)
         while True:
+            await self._line.drained()
             try:
                 await self._ledger.finish(
                     self._claim, self._line.seq, reason, timeline.position, timeline.spoken, cause
                 )
                 return
+            except AudioLost:
+                self._line.doubt()  # and what is missing is sent again
             except RedisUnavailable:
-                await asyncio.sleep(backoff.failed())
+                pass
+            await asyncio.sleep(backoff.failed())
 
     async def _give_back(self) -> None:
         """Publish what there is and let another worker go on."""

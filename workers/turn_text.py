@@ -19,6 +19,7 @@ class TurnText:
 
     Args:
         key: of the token stream.
+        most_chars: a text that gets longer stops the turn.
 
     Attributes:
         last: id of the last entry that was taken.
@@ -28,8 +29,8 @@ class TurnText:
         changes: counts them.
     """
 
-    def __init__(self, key: str) -> None:
-        self.key = key
+    def __init__(self, key: str, most_chars: int) -> None:
+        self.key, self._most_chars = key, most_chars
         self.last, self._number = "0-0", 0
         self.text = ""
         self.flushes: list[int] = []
@@ -42,21 +43,31 @@ class TurnText:
         self._alarm_s = 0.0
 
     def put(self, entry_id: bytes, fields: dict[bytes, bytes]) -> None:
-        """Take an entry of the stream, unless it has been taken already."""
+        """Take an entry of the stream, unless it has been taken already, or the turn must stop."""
         number = int(entry_id.partition(b"-")[0])
-        if number <= self._number:
+        if number <= self._number or self.stopped:
             return
+        expected = self._number + 1
         self._number, self.last = number, entry_id.decode()
         try:
             event = decode_token(fields)
         except ValueError as error:
             self.stop(InvalidToken(f"token {self.last} is not one: {error}"))
             return
+        if number != expected and not isinstance(event, Seal):  # whose id is the clock
+            lost = f"token {expected}" if number == expected + 1 else f"tokens {expected} to {number - 1}"
+            self.stop(InvalidToken(f"Redis has lost {lost} of the text"))
+            return
         match event:
             case Text(text):
+                if len(self.text) + len(text) > self._most_chars:
+                    most = f"{self._most_chars} characters (limits.turn_chars)"
+                    self.stop(InvalidToken(f"the text is longer than {most}"))
+                    return
                 self.text += text
             case Flush():
-                self.flushes.append(len(self.text))
+                if self.flushes[-1:] != [len(self.text)]:  # a second one at the same place says nothing new
+                    self.flushes.append(len(self.text))
             case EndOfText():
                 self.ended = True
             case Seal(state):
@@ -68,6 +79,11 @@ class TurnText:
         """Let the turn stop at once, for the first reason that is given."""
         self._error = self._error or error
         self._stopped.set()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether there is what must stop the turn."""
+        return self._stopped.is_set()
 
     async def until_stopped(self) -> None:
         """Wait for what must stop the turn, and raise it."""

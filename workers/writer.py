@@ -1,20 +1,29 @@
 """One batching writer for all turns of a worker: everything that is published goes through it, in order.
 
-It sends at once when it is idle, collects while a batch is in flight, and rests a little under load, because a batch of
-ten costs a quarter of ten single appends. A turn's first audio never waits.
+Each shard has a lane of its own, with one wire and one batch in flight. A lane sends at once when it is idle, collects
+while a batch is in flight, and rests a little under load, because a batch of ten costs a quarter of ten single appends.
+A turn's first audio never waits.
+
+There may have been a failover at each new wire. So a lane first asks what Redis has of each line that is open, and
+sends again what is missing, before it sends anything new: else there would be a hole.
 """
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 
 from redis.exceptions import ResponseError
 
 from saystream.common.backoff import Backoff
-from saystream.common.errors import Fenced, RedisUnavailable, SaystreamError
-from saystream.common.events import Encoded
-from saystream.common.ledger import Append, Claim, Ledger, Outcome
+from saystream.common.errors import RedisUnavailable, SaystreamError
+from saystream.common.ids import shard_of
+from saystream.common.keys import ShardKeys
+from saystream.common.ledger import Claim, Ledger, Outcome
+from saystream.common.ledger.output import write_nothing
+from saystream.common.redis_client import Wire
+from saystream.workers.line import Entry, Line
 
 log = logging.getLogger(__name__)
 
@@ -27,75 +36,6 @@ _REST_S = 0.002
 _BACKOFF_S = (0.05, 1.0)
 
 
-class OutboxFull(SaystreamError):
-    """Redis has been away for longer than a turn's audio can be held."""
-
-
-class Line:
-    """One attempt's way to the output stream: numbers its entries and knows when they are there.
-
-    Args:
-        claim: the attempt.
-        key: of the session's output stream.
-        most_bytes: of audio that may wait here.
-        broken: called once, when nothing more can be published.
-
-    Attributes:
-        seq: number of the next entry.
-        error: why nothing more can be published (`Fenced`); None while all is well.
-    """
-
-    def __init__(
-        self, writer: "Writer", claim: Claim, key: str, most_bytes: int, broken: Callable[[SaystreamError], None]
-    ) -> None:
-        self._writer, self._claim, self._key, self._most_bytes, self._broken = writer, claim, key, most_bytes, broken
-        self.seq = 1  # 0 was `begin` or `splice`
-        self.error: SaystreamError | None = None
-        self._waiting_bytes = 0
-        self._unpublished = 0
-        self._change = asyncio.Event()
-
-    def put(self, fields: Encoded, data_bytes: int = 0, *, urgent: bool = False) -> None:
-        """Hand an entry over; it is appended behind those before it.
-
-        Raises:
-            Fenced: the attempt is over.
-            OutboxFull: too much waits already.
-        """
-        if self.error is not None:
-            raise self.error
-        self._waiting_bytes += data_bytes
-        if self._waiting_bytes > self._most_bytes:
-            raise OutboxFull
-        self._unpublished += 1
-        self._writer.put(self, Append(self._key, self._claim.entry(self.seq), fields), data_bytes, urgent=urgent)
-        self.seq += 1
-
-    async def drained(self) -> None:
-        """Wait until all that was put is in Redis; raises what `put` raises."""
-        while self._unpublished and self.error is None:
-            self._change.clear()
-            await self._change.wait()
-        if self.error is not None:
-            raise self.error
-
-    def close(self) -> None:
-        """Drop what waits: this attempt publishes no more."""
-        if self.error is None:
-            self.error = Fenced(self._claim.ref.turn)
-            self._broken(self.error)
-        self._change.set()
-
-    def published(self, outcome: Outcome, data_bytes: int) -> None:
-        """Take the writer's word for one entry."""
-        self._unpublished -= 1
-        self._waiting_bytes -= data_bytes
-        if outcome in (Outcome.FENCED, Outcome.GONE):
-            self.close()
-        if self._unpublished == 0:
-            self._change.set()
-
-
 class Writer:
     """Publishes for all turns of a worker. Use as a context manager.
 
@@ -105,57 +45,144 @@ class Writer:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._queue: deque[tuple[Line, Append, int]] = deque()
-        self._filled, self._urgent = asyncio.Event(), asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._lanes: dict[int, _Lane] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "Writer":
-        self._task = asyncio.create_task(self._write(), name="writer")
+        self._fault: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._fault.cancel()
 
     async def watch(self) -> None:
-        """Wait for the writer's end; raises what ended it, if it was a fault."""
-        if self._task:
-            await asyncio.shield(self._task)
+        """Wait for a fault that has ended a lane, and raise it."""
+        await asyncio.shield(self._fault)
 
     def line(self, claim: Claim, most_bytes: int, broken: Callable[[SaystreamError], None]) -> Line:
         """Make the way to the output stream for one attempt; see `Line`."""
-        return Line(self, claim, self._ledger.keys(claim.ref.session).audio(claim.ref.session), most_bytes, broken)
+        session = claim.ref.session
+        lane = self._lane(shard_of(session, self._ledger.shards))
+        line = Line(lane, claim, self._ledger.keys(session).audio(session), most_bytes, broken)
+        lane.lines[line] = None
+        return line
 
-    def put(self, line: Line, append: Append, data_bytes: int, *, urgent: bool) -> None:
+    def _lane(self, shard: int) -> "_Lane":
+        if (lane := self._lanes.get(shard)) is None:
+            lane = self._lanes[shard] = _Lane(self._ledger, ShardKeys(shard))
+            task = asyncio.create_task(lane.run(), name=f"writer of shard {shard}")
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+        return lane
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) and not self._fault.done():
+            self._fault.set_exception(error)
+
+
+class _Lane:
+    """Brings the entries of one shard's lines to Redis.
+
+    Attributes:
+        lines: that are open.
+    """
+
+    def __init__(self, ledger: Ledger, keys: ShardKeys) -> None:
+        self._ledger, self._keys = ledger, keys
+        self.lines: dict[Line, None] = {}
+        self._queue: deque[Entry] = deque()
+        self._filled, self._urgent = asyncio.Event(), asyncio.Event()
+        self._wire: Wire | None = None
+        self._doubt = False
+
+    def put(self, entry: Entry) -> None:
         """Queue an entry of a line."""
-        self._queue.append((line, append, data_bytes))
+        self._queue.append(entry)
         self._filled.set()
-        if urgent:
+        if entry.urgent:
             self._urgent.set()
 
-    async def _write(self) -> None:
-        while True:
-            await self._filled.wait()
-            batch = self._next_batch()
-            if not batch:
-                continue
-            outcomes = await self._publish(batch)
-            for (line, _, data_bytes), outcome in zip(batch, outcomes, strict=True):
-                line.published(outcome, data_bytes)
-            if len(batch) >= _LOAD_ENTRIES and len(self._queue) < _MOST_ENTRIES:
-                await self._rest()
+    def leave(self, line: Line) -> None:
+        """Forget a line: what it has queued is dropped when its turn comes."""
+        self.lines.pop(line, None)
 
-    def _next_batch(self) -> list[tuple[Line, Append, int]]:
-        batch: list[tuple[Line, Append, int]] = []
+    def look_again(self) -> None:
+        """Make a new wire, and settle what Redis has, before anything else."""
+        self._doubt = True
+        self._filled.set()
+
+    async def run(self) -> None:
+        """Write until cancelled, each batch again and again until Redis has answered."""
+        backoff = Backoff(*_BACKOFF_S)
+        try:
+            while True:
+                await self._filled.wait()
+                try:
+                    entries = await self._write()
+                except RedisUnavailable as error:
+                    log.warning("! cannot publish, trying again: %s", error)
+                    await self._drop_wire()
+                    await asyncio.sleep(backoff.failed())
+                    continue
+                backoff.succeeded()
+                if entries >= _LOAD_ENTRIES and len(self._queue) < _MOST_ENTRIES:
+                    await self._rest()
+        finally:
+            await self._drop_wire()
+
+    async def _write(self) -> int:
+        """Write one batch; returns how many entries it had.
+
+        Raises:
+            RedisUnavailable: nothing is known of it. It is in the queue again.
+        """
+        if self._doubt:
+            await self._drop_wire()
+        wire = self._wire or await self._new_wire()
+        batch = self._next_batch()
+        if not batch:
+            return 0
+        try:
+            outcomes = await self._ledger.publish([entry.append for entry in batch], wire.all)
+        except RedisUnavailable:
+            self._put_back(batch)
+            raise
+        except ResponseError as error:  # no permission, another kind of key: not ours to repair
+            log.error("! Redis refuses to publish, the turns stop: %s", error)
+            for entry in batch:
+                entry.line.close()
+            return len(batch)
+        now_s = time.monotonic()
+        gone: list[Entry] = []
+        for entry, outcome in zip(batch, outcomes, strict=True):
+            if outcome is Outcome.GONE:
+                gone.append(entry)
+            elif outcome is Outcome.FENCED:
+                entry.line.close()
+            elif entry.line.error is None:
+                entry.line.published(entry, now_s)
+        if gone:  # a server that is no primary any more may never have had the stream: the check at a new wire decides
+            self._put_back(gone)
+            await self._drop_wire()
+        return len(batch)
+
+    def _next_batch(self) -> list[Entry]:
+        batch: list[Entry] = []
         while self._queue and len(batch) < _MOST_ENTRIES:
             entry = self._queue.popleft()
-            if entry[0].error is None:
+            if entry.line.error is None:
                 batch.append(entry)
         if not self._queue:
             self._filled.clear()
             self._urgent.clear()
         return batch
+
+    def _put_back(self, entries: list[Entry]) -> None:
+        self._queue.extendleft(reversed(entries))
+        self._filled.set()
 
     async def _rest(self) -> None:
         try:
@@ -164,15 +191,45 @@ class Writer:
         except TimeoutError:
             pass
 
-    async def _publish(self, batch: list[tuple[Line, Append, int]]) -> list[Outcome]:
-        """Append a batch, again and again until Redis has answered: an entry that is there already stays one entry."""
-        backoff = Backoff(*_BACKOFF_S)
-        while True:
-            try:
-                return await self._ledger.publish([append for _, append, _ in batch])
-            except RedisUnavailable as error:
-                log.warning("! cannot publish, trying again: %s", error)
-                await asyncio.sleep(backoff.failed())
-            except ResponseError as error:  # no permission, another kind of key: not ours to repair
-                log.error("! Redis refuses to publish, the turns stop: %s", error)
-                return [Outcome.GONE] * len(batch)
+    # wires
+
+    async def _new_wire(self) -> Wire:
+        """Connect to the server that has our key now, and settle with it what it has of the lines that are open."""
+        wire = await self._ledger.redis.wire(self._keys.dispatch)
+        try:
+            await self._settle(wire)
+        except BaseException:
+            await wire.close()
+            raise
+        self._wire = wire
+        return wire
+
+    async def _settle(self, wire: Wire) -> None:
+        lines, self._doubt = list(self.lines), False
+        questions = [question for line in lines for question in line.questions()]
+        _, *replies = await wire.all([write_nothing(self._keys), *questions])
+        answers = iter(replies)
+        missing: list[Entry] = []
+        for line in lines:
+            ours = [next(answers), next(answers)]
+            if line.error is None:
+                try:
+                    missing += line.compare(ours)
+                except ResponseError as error:
+                    log.error("! Redis refuses to be asked, the turn stops: %s", error)
+                    line.close()
+        if missing:
+            log.warning("↻ Redis has lost what it had acknowledged: %d entries are sent again", len(missing))
+        waiting, now_s = list(self._queue), time.monotonic()
+        self._queue.clear()
+        self._put_back(missing)
+        for entry in waiting:  # a batch whose reply was lost may be there
+            if entry.line.error is None and entry.line.has(entry):
+                entry.line.published(entry, now_s)
+            else:
+                self._queue.append(entry)
+
+    async def _drop_wire(self) -> None:
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.close()

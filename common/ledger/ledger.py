@@ -2,101 +2,27 @@
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any
-
-import orjson
-from redis.exceptions import ResponseError
+from functools import partial
 
 from saystream.common.audio import AudioFormat
-from saystream.common.errors import Fenced, RedisUnavailable, SessionBusy, ShardMismatch, TurnConflict, UnknownTurn
-from saystream.common.events import Audio, Seal, Splice, TokenEvent, Words, decode_output
-from saystream.common.ids import EntryId, TurnRef, shard_of
-from saystream.common.keys import SHARDS, VOICES, ShardKeys
-from saystream.common.ledger import output, tokens
+from saystream.common.errors import AudioLost, Fenced, UnknownTurn
+from saystream.common.events import TokenEvent
+from saystream.common.ids import EntryId, TurnRef
+from saystream.common.keys import VOICES, ShardKeys
+from saystream.common.ledger import dead, greeting, output, record, tokens
+from saystream.common.ledger.answers import Claim, Cut, DeadLetter, Heard, Opened, Refusal, Snapshot, read_cuts
+from saystream.common.ledger.bounds import Bounds
+from saystream.common.ledger.opening import open_turn
 from saystream.common.ledger.queue import Message, Queue
-from saystream.common.ledger.scripts import CLAIM, FINISH, INTERRUPT, OPEN, RELEASE, Argument, Script
+from saystream.common.ledger.scripts import CLAIM, CURSOR, EXPIRE, FINISH, INTERRUPT, LATE, PLAYED, RELEASE
+from saystream.common.ledger.steps import Steps
 from saystream.common.redis_client import Client, call, call_all
 from saystream.common.request import TurnRequest
+from saystream.common.settings import LimitSettings
 from saystream.common.states import State
 
-#: The oldest version of Redis that has what the scripts and streams need.
-OLDEST = (6, 2)
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """Where a turn was cut off: samples published, and characters of its text that they cover."""
-
-    turn: str
-    number: int
-    samples: int
-    spoken: int
-    state: State = State.INTERRUPTED
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A turn has its place: its number in the session, its state, and what was interrupted for it."""
-
-    number: int
-    state: State
-    cuts: tuple[Cut, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The right to publish: an attempt at a turn.
-
-    Audio goes on at sample ``cut``; the text goes on at character ``spoken``. The entries of this attempt have the ids
-    ``entry(1)``, ``entry(2)``, …; `begin` or `splice` was ``entry(0)``.
-    """
-
-    message: Message
-    request: TurnRequest
-    number: int
-    attempt: int
-    format: AudioFormat
-    cut: int
-    spoken: int
-
-    @property
-    def ref(self) -> TurnRef:
-        return self.message.ref
-
-    def entry(self, seq: int) -> EntryId:
-        """Return the id of this attempt's ``seq``-th entry."""
-        return EntryId.of(self.number, self.attempt, seq)
-
-
-class Refusal(StrEnum):
-    """Why a claim was refused."""
-
-    ENDED = "ended"
-    GONE = "gone"
-    EXPIRED = "expired"
-    EXHAUSTED = "exhausted"
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A turn's record, for operators. Times are milliseconds since 1970; 0 where it has not happened."""
-
-    request: TurnRequest
-    number: int
-    state: State
-    attempt: int
-    owner: str
-    cause: str
-    samples: int
-    spoken: int
-    format: AudioFormat | None
-    opened_ms: int
-    began_ms: int
-    ended_ms: int
-    text: str
-    tokens: int
+#: So many listeners of one session may say where they are; more of them, and the one silent for longest is forgotten.
+MOST_NAMES = 64
 
 
 class Ledger:
@@ -107,74 +33,32 @@ class Ledger:
     Args:
         redis: for commands that answer at once.
         shards: how many there are.
-        retention_ms: how long what is opened here outlives its last change.
+        bounds: what is kept, and for how long; those of the settings' defaults if not given.
     """
 
-    def __init__(self, redis: Client, *, shards: int = 1, retention_ms: int = 86_400_000) -> None:
-        self.redis, self.shards, self.retention_ms = redis, shards, retention_ms
+    def __init__(self, redis: Client, *, shards: int = 1, bounds: Bounds | None = None) -> None:
+        self.redis, self.shards, self.bounds = redis, shards, bounds or Bounds.of(LimitSettings())
+        self._steps = Steps(redis, shards)
 
     def keys(self, session: str) -> ShardKeys:
         """Return the keys of a session's shard."""
-        return ShardKeys(shard_of(session, self.shards))
+        return self._steps.keys(session)
 
     async def greet(self) -> None:
-        """Make sure that this Redis can be used.
-
-        Raises:
-            RedisUnavailable: it does not answer, or is too old; the sentence says where it is and what to do.
-            ShardMismatch: others use it with another number of shards.
-        """
-        try:
-            await self._check_version()
-            await self.agree_on_shards()
-        except RedisUnavailable as error:
-            raise RedisUnavailable(
-                f"Redis at {self.redis.where} cannot be used: {str(error).rstrip('.')}. Start it, or name another one: "
-                "--redis URL, SAYSTREAM_REDIS_URL, or redis_url in saystream.toml."
-            ) from error
-
-    async def _check_version(self) -> None:
-        try:
-            version = (await call(self.redis, "INFO", "server")).get("redis_version", "")
-        except ResponseError:
-            return  # a hosted Redis that does not say
-        if version and tuple(int(part) for part in str(version).split(".")[:2]) < OLDEST:
-            raise RedisUnavailable(
-                f"it is version {version}, and {'.'.join(map(str, OLDEST))} is the oldest that will do"
-            )
-
-    async def agree_on_shards(self) -> None:
-        """Write the number of shards, or check it; raises ShardMismatch."""
-        await call(self.redis, "SET", SHARDS, self.shards, "NX")
-        known = int(await call(self.redis, "GET", SHARDS))
-        if known != self.shards:
-            raise ShardMismatch(
-                f"this Redis is used with {known} shards, and this process was started with {self.shards}: "
-                f"set shards = {known}"
-            )
+        """Make sure that this Redis can be used; raises RedisUnavailable, ShardMismatch."""
+        await greeting.greet(self.redis, self.shards)
 
     # producers
 
-    async def open(self, request: TurnRequest, *, waiting_turns: int = 100) -> Opened:
+    async def open(self, request: TurnRequest) -> Opened:
         """Open a turn.
 
         Raises:
             TurnConflict: the id is known with another request.
-            SessionBusy: ``on_busy="refuse"`` and the session speaks, or ``waiting_turns`` turns wait already.
+            SessionBusy: ``on_busy="refuse"`` and the session speaks, or as many turns wait in it as may.
+            Overloaded: as many turns wait for a worker as may.
         """
-        metadata = orjson.dumps(request.metadata)
-        reply = await self._step(
-            OPEN, request.ref, request.canonical(), request.voice, metadata, request.on_busy, waiting_turns,
-            request.start_within_ms, self.retention_ms,
-        )  # fmt: skip
-        match reply["status"]:
-            case "conflict":
-                raise TurnConflict(request.turn)
-            case "busy":
-                raise SessionBusy(request.turn, f"session {request.session} is speaking turn {reply['speaking']}.")
-            case "full":
-                raise SessionBusy(request.turn, f"{waiting_turns} turns wait already in session {request.session}.")
-        return Opened(reply["number"], State(reply["state"]), _cuts(reply["cuts"] or []))
+        return await open_turn(self._steps, self.bounds, request)
 
     async def append(self, ref: TurnRef, first: int, events: Sequence[TokenEvent]) -> None:
         """Append the token events number ``first``, ``first + 1``, … of one turn.
@@ -186,24 +70,62 @@ class Ledger:
         if error is not None:
             raise error
 
-    async def append_all(self, batches: Sequence[tokens.Batch]) -> list[Exception | None]:
-        """Append token events of several turns in one round trip; returns for each why it was refused, or None."""
-        return await tokens.append(self.redis, self.keys, batches)
+    async def append_all(
+        self, batches: Sequence[tokens.Batch], send_all: output.SendAll | None = None
+    ) -> list[Exception | None]:
+        """Append token events of several turns in one round trip; returns for each why it was refused, or None.
 
-    async def interrupt(self, session: str, turn: str = "", *, call_id: str = "") -> tuple[Cut, ...]:
+        Args:
+            batches: of different turns, or one behind the other.
+            send_all: that of the writer's own wire, if it has one.
+        """
+        return await tokens.append(send_all or partial(call_all, self.redis), self.keys, batches)
+
+    async def interrupt(
+        self, session: str, turn: str = "", *, waiting_only: bool = False, cause: str = "", call_id: str = ""
+    ) -> tuple[Cut, ...]:
         """Interrupt a turn, or all that speaks and waits in a session: afterwards nothing more can be published.
 
         Args:
             session, turn: what; without a turn, all of the session.
+            waiting_only: what speaks in the session goes on, and only what waits behind it ends.
+            cause: why, for whoever listens.
             call_id: give the same one when repeating, so that no turn is hit that was opened in between.
 
         Raises:
             UnknownTurn: there is no such turn in this session.
+            ValueError: ``waiting_only``, and a turn.
         """
-        reply = await self._step(INTERRUPT, (session, turn), call_id or uuid.uuid4().hex)
+        if waiting_only and turn:
+            raise ValueError("waiting_only is for a session: a turn is interrupted wherever it stands")
+        reply = await self._steps.take(
+            INTERRUPT, (session, turn), call_id or uuid.uuid4().hex, cause, int(waiting_only), replicated=True
+        )
         if reply["status"] == "unknown":
             raise UnknownTurn(turn)
-        return _cuts(reply["cuts"] or [])
+        return read_cuts(reply["cuts"])
+
+    # listeners
+
+    async def played(self, ref: TurnRef, sample: int, heard: int) -> None:
+        """Note that a player has played a turn up to ``sample``, and with it ``heard`` characters of its text.
+
+        The furthest of all reports counts, also one that comes after the turn's end.
+
+        Raises:
+            UnknownTurn: there is no such turn in this session.
+        """
+        reply = await self._steps.take(PLAYED, ref, sample, heard)
+        if reply["status"] == "unknown":
+            raise UnknownTurn(ref.turn)
+
+    async def heard(self, ref: TurnRef) -> Heard:
+        """Read how far a turn has been published and played; raises UnknownTurn."""
+        return await record.heard(self._steps, ref)
+
+    async def report_cursor(self, session: str, name: str, cursor: EntryId) -> None:
+        """Note where a listener is: what it has not read yet is not trimmed so soon."""
+        await self._steps.take(CURSOR, (session, ""), name, str(cursor), MOST_NAMES)
 
     # workers
 
@@ -220,25 +142,31 @@ class Ledger:
             attempts: how many workers may be lost before the turn is given up.
             format: of the output, if no earlier attempt has settled it.
         """
-        reply = await self._step(CLAIM, message.ref, message.id, owner, attempts, str(format))
+        reply = await self._steps.take(
+            CLAIM, message.ref, message.id, owner, attempts, str(format), format.sample_bytes
+        )
         if reply["status"] != "claimed":
             return Refusal(reply["status"])
         request = TurnRequest.model_validate_json(reply["request"])
         settled = AudioFormat.parse(reply["format"])
-        return Claim(message, request, reply["number"], reply["attempt"], settled, reply["cut"], reply["spoken"])
+        return Claim(message, request, reply["number"], reply["attempt"], owner, settled, reply["cut"], reply["spoken"])
 
     async def finish(self, claim: Claim, seq: int, reason: State, samples: int, spoken: int, cause: str = "") -> None:
         """End a turn as `done` or `failed`; ``seq`` is that of its end entry.
 
         Raises:
             Fenced: another attempt is the current one, or the turn has ended otherwise. Nothing was changed.
+            AudioLost: the output lacks entries before ``seq``. Nothing was changed.
             ValueError: another reason.
         """
         if reason not in (State.DONE, State.FAILED):
             raise ValueError(f"a worker ends a turn as done or failed, not as {reason}")
-        reply = await self._step(FINISH, claim.ref, claim.attempt, seq, reason, samples, spoken, cause)
+        given = (claim.attempt, claim.owner, seq, reason, samples, spoken, cause)
+        reply = await self._steps.take(FINISH, claim.ref, *given, replicated=True)
         if reply["status"] in ("fenced", "gone"):
             raise Fenced(claim.ref.turn)
+        if reply["status"] == "short":
+            raise AudioLost(claim.ref.turn)
 
     async def release(self, claim: Claim) -> None:
         """Give a turn back, for any worker to claim at once.
@@ -246,24 +174,34 @@ class Ledger:
         Raises:
             Fenced: another attempt is the current one, or the turn has ended. Nothing was changed.
         """
-        reply = await self._step(RELEASE, claim.ref, claim.attempt)
+        reply = await self._steps.take(RELEASE, claim.ref, claim.attempt, claim.owner)
         if reply["status"] in ("fenced", "gone"):
             raise Fenced(claim.ref.turn)
 
-    async def publish(self, appends: Sequence[output.Append]) -> list[output.Outcome]:
-        """Append output entries; see `output.publish`."""
-        return await output.publish(self.redis, appends)
+    async def publish(
+        self, appends: Sequence[output.Append], send_all: output.SendAll | None = None
+    ) -> list[output.Outcome]:
+        """Append output entries, over the writer's own wire if it has one; see `output.publish`."""
+        return await output.publish(send_all or partial(call_all, self.redis), appends)
 
     async def keep(self, refs: Iterable[TurnRef]) -> None:
         """Put off the expiry of turns that are being spoken, and of their sessions."""
         commands = []
         for session, turn in refs:
             keys = self.keys(session)
-            of_turn = (keys.turn(turn), keys.tokens(turn))
-            of_session = (keys.session(session), keys.waiting(session), keys.audio(session))
-            commands += [("PEXPIRE", key, self.retention_ms) for key in of_turn + of_session]
+            of_all = (keys.turn(turn), keys.tokens(turn), *keys.of_session(session))
+            commands += [("PEXPIRE", key, self.bounds.retention_ms) for key in of_all]
         if commands:
             await call_all(self.redis, commands)
+
+    async def expire_late(self, shard: int, count: int = 100) -> int:
+        """End up to ``count`` turns of a shard that could not start in time; returns how many it were."""
+        ended = 0
+        for late in await LATE(self.redis, [ShardKeys(shard).deadlines], [count]):
+            session, turn = late.decode().split(" ")
+            reply = await self._steps.take(EXPIRE, (session, turn))
+            ended += reply["status"] == "expired"
+        return ended
 
     # voices: what workers speak, so that a producer's typing error is found where it is made
 
@@ -271,7 +209,7 @@ class Ledger:
         """Make known which voices a worker speaks."""
         if named := list(voices):
             await call(self.redis, "SADD", VOICES, *named)
-            await call(self.redis, "PEXPIRE", VOICES, self.retention_ms)
+            await call(self.redis, "PEXPIRE", VOICES, self.bounds.retention_ms)
 
     async def voices(self) -> set[str]:
         """Return the voices that workers have made known; empty while no worker has ever been here."""
@@ -281,54 +219,33 @@ class Ledger:
 
     async def inspect(self, turn: str) -> Snapshot:
         """Read a turn's record, in whatever session it is; raises UnknownTurn."""
-        for shard in range(self.shards):
-            keys = ShardKeys(shard)
-            raw = await call(self.redis, "HGETALL", keys.turn(turn))
-            if raw:
-                return await self._snapshot(keys, turn, {key.decode(): value.decode() for key, value in raw.items()})
-        raise UnknownTurn(turn)
+        return await record.inspect(self._steps, turn)
 
-    async def _snapshot(self, keys: ShardKeys, turn: str, record: dict[str, str]) -> Snapshot:
-        events = [event for _, event in await tokens.read(self.redis, keys.tokens(turn), 0, 1_000_000)]
-        samples, spoken = int(record["samples"]), int(record["spoken"])
-        if record["state"] in (State.SPEAKING, State.READY):  # until its end, only the output says how far it has come
-            samples, spoken = await self._published(keys.audio(record["session"]), turn)
-        return Snapshot(
-            request=TurnRequest.model_validate_json(record["request"]),
-            number=int(record["number"]),
-            state=State(record["state"]),
-            attempt=int(record["attempt"]),
-            owner=record["owner"].partition("/")[0],
-            cause=record["cause"],
-            samples=samples,
-            spoken=spoken,
-            format=AudioFormat.parse(record["format"]) if "format" in record else None,
-            opened_ms=int(record["opened_ms"]),
-            began_ms=int(record.get("began_ms", 0)),
-            ended_ms=int(record.get("ended_ms", 0)),
-            text="".join(getattr(event, "text", "") for event in events),
-            tokens=sum(not isinstance(event, Seal) for event in events),
-        )
+    async def dead(self, count: int = 100) -> list[DeadLetter]:
+        """Read up to ``count`` dead letters, the newest first; without their text."""
+        return await dead.newest(self._steps, count)
 
-    async def _published(self, audio: str, turn: str) -> tuple[int, int]:
-        """Return how many samples, and characters of the text, of the turn that speaks are in the output."""
-        for entry_id, fields in await call(self.redis, "XREVRANGE", audio, "+", "-", "COUNT", 1):
-            last = decode_output(entry_id, fields)
-            if last.turn == turn and isinstance(last, Audio | Words | Splice):
-                return last.offset + getattr(last, "samples", 0), last.spoken
-        return 0, 0
+    async def dead_letter(self, letter: str) -> DeadLetter:
+        """Read one dead letter, with what is left of its text; raises UnknownLetter."""
+        return await dead.read(self._steps, letter)
 
-    async def _step(self, script: Script, ref: tuple[str, str], *args: Argument) -> dict[str, Any]:
-        session, turn = ref
-        keys = self.keys(session)
-        reply = await script(
-            self.redis,
-            [keys.dispatch, keys.dead, keys.session(session), keys.waiting(session), keys.audio(session)],
-            [keys.turn(""), keys.tokens(""), session, turn, *args],
-        )
-        answer: dict[str, Any] = orjson.loads(reply)
-        return answer
+    async def redrive(self, letter: str, *, rest: bool = False) -> Opened:
+        """Speak the turn of a dead letter again, as another turn of its session, and drop the letter.
 
+        May be repeated after a lost reply: the turn is the same one, and its text is written once.
 
-def _cuts(raw: list[dict[str, Any]]) -> tuple[Cut, ...]:
-    return tuple(Cut(**{**cut, "state": State(cut.get("state", State.INTERRUPTED))}) for cut in raw)
+        Args:
+            letter: its id.
+            rest: only the text that has not been spoken.
+
+        Raises:
+            UnknownLetter: there is none with this id.
+            TextGone: there is nothing left that could be spoken.
+            SessionBusy, Overloaded: as for `open`; the letter stays.
+            TurnEnded: an earlier call was broken off in the text, and the turn has ended since; the letter stays.
+        """
+        return await dead.redrive(self._steps, self.bounds, letter, rest=rest)
+
+    async def drop(self, letter: str) -> None:
+        """Delete a dead letter; raises UnknownLetter if it cannot be one's id. One that is gone is no error."""
+        await dead.drop(self._steps, letter)

@@ -1,18 +1,21 @@
 -- open: give a turn its number and its place.
 --
--- ARGV  5 request (JSON)  6 voice  7 metadata (JSON)  8 on_busy  9 most turns that may wait  10 start within ms (0: whenever)
---       11 retention ms
+-- ARGV  5 request (JSON)  6 voice  7 metadata (JSON)  8 on_busy  9 start within ms (0: whenever)  10 retention ms
+--       11 most turns that may wait in the session  12 most turns that may wait for a worker
+--       13 output ms  14 output bytes  15 held ms  16 held bytes (trim.lua)
 -- Does      records the turn; ready (in `dispatch`) if the session is free, else behind the turn that speaks; with
 --           on_busy = interrupt everything before it is interrupted first. Creates the session's line and the turn's token
 --           stream: no other step creates a stream, so that nobody writes into one that has expired.
 -- Refuses   `conflict`: the id is known with another request. `busy`: on_busy = refuse and the session speaks.
---           `full`: too many turns wait. Nothing is changed then.
+--           `full`: too many turns wait in the session. `overloaded`: the session is free, but too many turns wait for a
+--           worker. Nothing is changed then.
 -- Repeating is harmless: a known id with the same request returns what the first call returned, without the interrupts.
--- Returns   JSON {status = opened | known | conflict | busy | full, number, state, cuts}
+-- Returns   JSON {status = opened | known | conflict | busy | full | overloaded, number, state, cuts}
 
 local session, turn = ARGV[3], ARGV[4]
 local request, voice, metadata, on_busy = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
-local most_waiting, start_within_ms, retention_ms = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local start_within_ms, retention_ms = tonumber(ARGV[9]), tonumber(ARGV[10])
+local most_waiting, most_ready = tonumber(ARGV[11]), tonumber(ARGV[12])
 
 local known = read_turn(turn)
 if known then
@@ -31,15 +34,25 @@ local function still_waiting(enough)
   return count
 end
 
+-- Whether so many turns wait for a worker: in `dispatch`, where those are, too, that a worker has in its hands.
+local function is_overloaded()
+  local dispatched = redis.call('XLEN', DISPATCH)
+  if dispatched < most_ready then return false end
+  local pending = redis.pcall('XPENDING', DISPATCH, 'workers')
+  return dispatched - (pending.err and 0 or pending[1]) >= most_ready -- an error: no worker has ever been there
+end
+
 local cuts = {}
 local speaking = redis.call('HGET', SESSION, 'speaking')
 if speaking and on_busy == 'refuse' then
   return cjson.encode({status = 'busy', speaking = speaking})
 elseif speaking and on_busy == 'interrupt' then
-  cuts = interrupt_session()
+  cuts = interrupt_session(false, '')
   speaking = false
 elseif speaking and still_waiting(most_waiting) >= most_waiting then
   return cjson.encode({status = 'full', speaking = speaking})
+elseif not speaking and is_overloaded() then
+  return cjson.encode({status = 'overloaded'})
 end
 
 -- Numbers start at the clock's seconds: a session that expired and came back goes on above its old ids, so that a consumer
@@ -61,7 +74,12 @@ local state = speaking and 'waiting' or 'ready'
 redis.call('HSET', turn_key(turn), 'state', state, 'session', session, 'number', number, 'request', request,
   'voice', voice, 'metadata', metadata, 'attempt', 0, 'lost', 0, 'progress', 0, 'owner', '', 'message', '', 'cause', '',
   'samples', 0, 'spoken', 0, 'cuts', cjson.encode(cuts), 'opened_ms', text(time_ms), 'retention_ms', text(retention_ms),
-  'expires_ms', start_within_ms > 0 and text(time_ms + start_within_ms) or 0)
+  'expires_ms', start_within_ms > 0 and text(time_ms + start_within_ms) or 0, 'output_ms', ARGV[13], 'output_bytes', ARGV[14],
+  'held_ms', ARGV[15], 'held_bytes', ARGV[16])
+if start_within_ms > 0 then
+  redis.call('ZADD', DEADLINES, text(time_ms + start_within_ms), deadline_of(turn))
+  touch_shared(DEADLINES, retention_ms)
+end
 if speaking then
   redis.call('RPUSH', WAITING, turn)
 else

@@ -1,14 +1,19 @@
 """Appending to output streams: the hot path, plain XADDs in one pipeline, fenced by their ids."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Any
 
 from redis.exceptions import ResponseError
 
-from saystream.common.events import Encoded
+from saystream.common.events import Encoded, Fields
 from saystream.common.ids import EntryId
-from saystream.common.redis_client import Client, call, call_all
+from saystream.common.keys import ShardKeys
+from saystream.common.redis_client import Command
+
+#: Brings commands to Redis in one round trip, such as a wire's `all`; an error of Redis stands in its reply's place.
+SendAll = Callable[[Sequence[Command]], Awaitable[list[Any]]]
 
 
 class Outcome(Enum):
@@ -29,14 +34,14 @@ class Append:
     fields: Encoded
 
 
-async def publish(redis: Client, appends: Sequence[Append]) -> list[Outcome]:
+async def publish(send_all: SendAll, appends: Sequence[Append]) -> list[Outcome]:
     """Append entries, in order, in one round trip; what is refused does not keep the others back.
 
     Raises:
         RedisUnavailable: nothing is known of any of them; sending all of them again is harmless.
     """
     commands = [("XADD", append.key, "NOMKSTREAM", str(append.id), *flat(append.fields)) for append in appends]
-    replies = await call_all(redis, commands)
+    replies = await send_all(commands)
     outcomes: list[Outcome] = []
     for append, reply in zip(appends, replies, strict=True):
         if isinstance(reply, bytes):
@@ -44,7 +49,7 @@ async def publish(redis: Client, appends: Sequence[Append]) -> list[Outcome]:
         elif reply is None:
             outcomes.append(Outcome.GONE)
         elif is_refused_id(reply):
-            outcomes.append(await _own_copy_or_fence(redis, append))
+            outcomes.append(await _own_copy_or_fence(send_all, append))
         else:
             raise reply
     return outcomes
@@ -55,11 +60,27 @@ def is_refused_id(reply: object) -> bool:
     return isinstance(reply, ResponseError) and "equal or smaller" in str(reply)
 
 
-async def _own_copy_or_fence(redis: Client, append: Append) -> Outcome:
-    if await call(redis, "XRANGE", append.key, str(append.id), str(append.id)):
+async def _own_copy_or_fence(send_all: SendAll, append: Append) -> Outcome:
+    [own] = await send_all([("XRANGE", append.key, str(append.id), str(append.id))])
+    if entries(own):
         return Outcome.REPEATED
     # Nothing of ours, and something above it. (If that were ours, too, this entry could never come: stop as well.)
     return Outcome.FENCED
+
+
+def write_nothing(keys: ShardKeys) -> Command:
+    """Return a command that changes nothing, and that only a server carries out which takes writes.
+
+    In front of a question, it keeps a replica that lags from being believed.
+    """
+    return ("DEL", keys.nothing)
+
+
+def entries(reply: Any) -> list[tuple[bytes, Fields]]:
+    """Read the raw reply to an XRANGE or XREVRANGE; raises ResponseError if it is one."""
+    if isinstance(reply, Exception):
+        raise reply
+    return [(entry_id, dict(zip(flat[::2], flat[1::2], strict=True))) for entry_id, flat in reply]
 
 
 def flat(fields: Encoded) -> list[str | bytes | int]:

@@ -7,7 +7,7 @@ from redis.exceptions import ResponseError
 
 from saystream.common.ids import SessionId, TurnId, TurnRef
 from saystream.common.keys import GROUP, ShardKeys
-from saystream.common.ledger.scripts import LEAVE
+from saystream.common.ledger.scripts import LEAVE, RENEW
 from saystream.common.redis_client import Client, call
 
 
@@ -73,12 +73,11 @@ class Queue:
         return self._messages(reply[0][1]) if reply else []
 
     async def renew(self, messages: Iterable[str]) -> set[str]:
-        """Renew the lease of messages; returns those that are still there: a turn of another one has ended."""
+        """Renew the lease of messages; returns those that are still this worker's: it has lost the others."""
         if not (ids := list(messages)):
             return set()
-        where = (self._keys.dispatch, GROUP, self._worker)
-        held = await call(self._redis, "XCLAIM", *where, 0, *ids, "JUSTID", parse_justid=True)
-        return {entry_id.decode() for entry_id in held}
+        renewed = await RENEW(self._redis, [self._keys.dispatch], [self._worker, *ids])
+        return {entry_id.decode() for entry_id in renewed}
 
     async def leave(self) -> None:
         """Take this worker out of the group, if it holds nothing."""

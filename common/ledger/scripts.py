@@ -3,7 +3,10 @@
 from saystream.common.script import Argument, Script, read
 from saystream.common.states import NEXT
 
-__all__ = ["CLAIM", "FINISH", "INTERRUPT", "LEAVE", "OPEN", "RELEASE", "Argument", "Script"]
+__all__ = [
+    "CLAIM", "CURSOR", "EXPIRE", "FINISH", "INTERRUPT", "LATE", "LEAVE", "LOOK", "OPEN", "PLAYED", "RELEASE", "RENEW",
+    "STEPS", "Argument", "Script",
+]  # fmt: skip
 
 
 def _table_of_states() -> str:
@@ -13,11 +16,25 @@ def _table_of_states() -> str:
     return f"local NEXT = {{{rows}}}\n"
 
 
-_SHARED = (_table_of_states(), read(__package__, "shared"))
+_SHARED = (_table_of_states(), *(read(__package__, name) for name in ("shared", "trim", "ending")))
 
-OPEN = Script(__package__, "open", on=_SHARED)
-CLAIM = Script(__package__, "claim", on=_SHARED)
-FINISH = Script(__package__, "finish", on=_SHARED)
-RELEASE = Script(__package__, "release", on=_SHARED)
-INTERRUPT = Script(__package__, "interrupt", on=_SHARED)
+
+def _step(name: str) -> Script:
+    return Script(__package__, name, on=_SHARED)
+
+
+OPEN = _step("open")
+CLAIM = _step("claim")
+FINISH = _step("finish")
+RELEASE = _step("release")
+INTERRUPT = _step("interrupt")
+EXPIRE = _step("expire")
+PLAYED = _step("played")
+CURSOR = _step("cursor")
+LOOK = _step("look")
+#: Every step; each stands on what they share.
+STEPS = (OPEN, CLAIM, FINISH, RELEASE, INTERRUPT, EXPIRE, PLAYED, CURSOR, LOOK)
+
+LATE = Script(__package__, "late")
 LEAVE = Script(__package__, "leave")
+RENEW = Script(__package__, "renew")

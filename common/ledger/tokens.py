@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from saystream.common.errors import TurnEnded, TurnError, TurnFailed, TurnInterrupted
+from saystream.common.errors import TurnEnded, TurnError, TurnFailed, TurnGone, TurnInterrupted
 from saystream.common.events import Seal, TokenEvent, decode_token, encode_token
 from saystream.common.ids import EntryId, TurnRef
 from saystream.common.keys import ShardKeys
-from saystream.common.ledger.output import flat, is_refused_id
-from saystream.common.redis_client import Client, Command, call, call_all
+from saystream.common.ledger.output import SendAll, entries, flat, is_refused_id
+from saystream.common.redis_client import Client, Command, call
 from saystream.common.states import State
 
 _ENDED: dict[State, type[TurnEnded]] = {State.INTERRUPTED: TurnInterrupted, State.FAILED: TurnFailed}
@@ -27,7 +27,9 @@ class Batch(NamedTuple):
     events: Sequence[TokenEvent]
 
 
-async def append(redis: Client, keys: Callable[[str], ShardKeys], batches: Sequence[Batch]) -> list[Exception | None]:
+async def append(
+    send_all: SendAll, keys: Callable[[str], ShardKeys], batches: Sequence[Batch]
+) -> list[Exception | None]:
     """Append token events of several turns in one round trip; returns for each turn why it was refused, or None.
 
     Repeating is harmless: an event that is there already is not written twice, and is not refused.
@@ -35,12 +37,12 @@ async def append(redis: Client, keys: Callable[[str], ShardKeys], batches: Seque
     Raises:
         RedisUnavailable: nothing is known of any of them; sending all of them again is harmless.
     """
-    replies = iter(await call_all(redis, [command for batch in batches for command in _commands(keys, batch)]))
+    replies = iter(await send_all([command for batch in batches for command in _commands(keys, batch)]))
     outcomes: list[Exception | None] = []
     for batch in batches:
         own = list(islice(replies, len(batch.events)))
         all_new = all(isinstance(reply, bytes) for reply in own)
-        outcomes.append(None if all_new else await _why_refused(redis, keys, batch, own))
+        outcomes.append(None if all_new else await _why_refused(send_all, keys, batch, own))
     return outcomes
 
 
@@ -51,24 +53,34 @@ def _commands(keys: Callable[[str], ShardKeys], batch: Batch) -> Iterator[Comman
 
 
 async def _why_refused(
-    redis: Client, keys: Callable[[str], ShardKeys], batch: Batch, replies: Sequence[object]
+    send_all: SendAll, keys: Callable[[str], ShardKeys], batch: Batch, replies: Sequence[object]
 ) -> Exception | None:
     """Tell an earlier copy of ours, which is none, from a stream that is sealed or gone."""
     if None in replies:
-        return TurnEnded(batch.ref.turn, "The turn is no longer in Redis: it has expired.")
+        return TurnGone(batch.ref.turn)
     for reply in replies:
         if isinstance(reply, Exception) and not is_refused_id(reply):
             return reply
     key, last = keys(batch.ref.session).tokens(batch.ref.turn), batch.first + len(batch.events) - 1
-    present = await call(redis, "XRANGE", key, f"{batch.first}-0", f"{last}-0")
-    if [decode_token(fields) for _, fields in present] == list(batch.events):
+    present, end = await send_all([("XRANGE", key, f"{batch.first}-0", f"{last}-0"), last_entry(key)])
+    if [decode_token(fields) for _, fields in entries(present)] == list(batch.events):
         return None
-    return ended(batch.ref.turn, await sealed_as(redis, key))
+    return ended(batch.ref.turn, sealed_as(end))
 
 
-async def sealed_as(redis: Client, key: str) -> State | None:
-    """Return how the turn ended if its token stream is sealed, else None."""
-    for _, fields in await call(redis, "XREVRANGE", key, "+", "-", "COUNT", 1):
+def last_entry(key: str) -> Command:
+    """Return the command that asks for a stream's last entry."""
+    return ("XREVRANGE", key, "+", "-", "COUNT", 1)
+
+
+def last_number(reply: Any) -> int:
+    """Return the number of a stream's last token, as `last_entry` brings it; 0 if there is none."""
+    return max((EntryId.parse(entry_id).major for entry_id, _ in entries(reply)), default=0)
+
+
+def sealed_as(reply: Any) -> State | None:
+    """Return how the turn ended if its token stream's last entry, as `last_entry` brings it, is the seal, else None."""
+    for _, fields in entries(reply):
         if isinstance(event := decode_token(fields), Seal):
             return event.state
     return None
@@ -83,5 +95,5 @@ def ended(turn: str, state: State | None) -> TurnError:
 
 async def read(redis: Client, key: str, after: int, count: int) -> list[tuple[int, TokenEvent | Seal]]:
     """Read up to ``count`` token events behind number ``after``, without waiting."""
-    entries = await call(redis, "XRANGE", key, f"({after}-0", "+", "COUNT", count)
-    return [(EntryId.parse(entry_id).major, decode_token(fields)) for entry_id, fields in entries]
+    found = await call(redis, "XRANGE", key, f"({after}-0", "+", "COUNT", count)
+    return [(EntryId.parse(entry_id).major, decode_token(fields)) for entry_id, fields in found]

@@ -1,14 +1,13 @@
 """The commands, their options and their help. What a command needs is imported when it runs: help is there at once."""
 
-from collections.abc import Callable
 from enum import StrEnum
-from functools import wraps
 from pathlib import Path
-from typing import Annotated, ParamSpec
+from typing import Annotated
 
 import typer
 
 from saystream.compose.cli import standin_options as options
+from saystream.compose.cli.dead_commands import dead_app
 from saystream.compose.cli.options import (
     ConfigOption,
     JsonOption,
@@ -17,8 +16,7 @@ from saystream.compose.cli.options import (
     SpeedOption,
     VerboseOption,
 )
-
-P = ParamSpec("P")
+from saystream.compose.cli.sentences import sentences
 
 app = typer.Typer(
     name="saystream",
@@ -28,6 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+app.add_typer(dead_app, name="dead")
 
 
 class OnBusy(StrEnum):
@@ -59,19 +58,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _sentences(command: Callable[P, None]) -> Callable[P, None]:
-    """Make a command say in a sentence what is wrong with what it was given."""
-
-    @wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        from saystream.compose.cli.running import guarded
-
-        with guarded():
-            command(*args, **kwargs)
-
-    return wrapped
-
-
 @app.callback()
 def saystream(
     version: Annotated[
@@ -96,7 +82,7 @@ def saystream(
 
 
 @app.command()
-@_sentences
+@sentences
 def demo(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The recording.")] = Path("demo.wav"),
     speed: SpeedOption = 4.0,
@@ -127,7 +113,7 @@ def demo(
 
 
 @app.command()
-@_sentences
+@sentences
 def up(
     speed: SpeedOption = 4.0,
     redis: RedisOption = None,
@@ -155,13 +141,13 @@ def up(
 
 
 @app.command()
-@_sentences
+@sentences
 def worker(redis: RedisOption = None, config: ConfigOption = None, verbose: VerboseOption = 0) -> None:
     """Speak turns, until told to stop.
 
-    The voices are those of saystream.toml. SIGTERM or Ctrl-C: takes no more turns and finishes those that are running
-    (worker.drain_s). A second one: gives them back at once, and another worker goes on with them. Exit code 0 after
-    SIGTERM, 130 after Ctrl-C.
+    The voices are those of saystream.toml. SIGTERM or Ctrl-C: takes no more turns, and hands those that are running to
+    another worker, each at the end of a word (worker.hand_off_s); where there is no other, it finishes them
+    (worker.drain_s). A second one: gives them back at once. Exit code 0 after SIGTERM, 130 after Ctrl-C.
 
     \b
     Examples:
@@ -177,7 +163,7 @@ def worker(redis: RedisOption = None, config: ConfigOption = None, verbose: Verb
 
 
 @app.command()
-@_sentences
+@sentences
 def say(
     text: Annotated[
         list[str] | None,
@@ -239,7 +225,7 @@ def say(
 
 
 @app.command()
-@_sentences
+@sentences
 def listen(
     session: SessionArgument,
     start: Annotated[
@@ -248,6 +234,9 @@ def listen(
     until_end: Annotated[bool, typer.Option("--until-end", help="Stop when the present or next turn ends.")] = False,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Record it as a WAV file.")] = None,
     play: Annotated[bool, typer.Option("--play", help="Play it (needs the extra `play`).")] = False,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Who listens: what NAME has not read is not trimmed.")
+    ] = None,
     redis: RedisOption = None,
     config: ConfigOption = None,
     json: JsonOption = False,
@@ -255,31 +244,34 @@ def listen(
 ) -> None:
     """Follow a session's words as they are spoken.
 
-    One line is one turn. What is lost on the way is reported, never skipped in silence.
+    One line is one turn. What is lost on the way is reported, never skipped in silence. With --name it says each second
+    where it is, so that what it has not read is kept for it (limits.held_s, limits.held_bytes). With --play it says how
+    far the loudspeaker is, so that `saystream interrupt` tells what was heard.
 
     \b
     Examples:
       saystream listen kitchen
       saystream listen kitchen --play
       saystream listen kitchen --from beginning --until-end --out first.wav
-      saystream listen kitchen --json --from 1048577-12
+      saystream listen kitchen --json --from 1048577-12 --name kitchen-display
     """
     from saystream.compose.cli import running, target
     from saystream.compose.cli.listen import Listen, follow
 
     running.show_logs(verbose)
     settings, url = target.find(redis, config)
-    order = Listen(session, start, out, play=play, until_end=until_end, json=json)
+    order = Listen(session, start, out, name=name, play=play, until_end=until_end, json=json)
     running.finish(follow(order, settings, url))
 
 
 @app.command()
-@_sentences
+@sentences
 def interrupt(
     session: SessionArgument,
     turn: Annotated[
         str | None, typer.Option("--turn", metavar="ID", help="This turn alone, not all that speaks and waits.")
     ] = None,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Only what waits; what speaks goes on.")] = False,
     redis: RedisOption = None,
     config: ConfigOption = None,
     json: JsonOption = False,
@@ -287,23 +279,26 @@ def interrupt(
 ) -> None:
     """Silence a session.
 
-    Says how far each of its turns had come. When it has returned, nothing more of them is published.
+    Says how far each of its turns had come, and what of it was heard, if a player tells what it plays. When it has
+    returned, nothing more of them is published.
 
     \b
     Examples:
       saystream interrupt kitchen
+      saystream interrupt kitchen --waiting
       saystream interrupt kitchen --turn 5f2c…
     """
     from saystream.compose.cli import running, target
+    from saystream.compose.cli.interrupt import Silence
     from saystream.compose.cli.interrupt import interrupt as silence
 
     running.show_logs(verbose)
     settings, url = target.find(redis, config)
-    running.finish(silence(session, turn, settings, url, json=json))
+    running.finish(silence(Silence(session, turn, waiting_only=waiting, json=json), settings, url))
 
 
 @app.command()
-@_sentences
+@sentences
 def inspect(
     turn: Annotated[str, typer.Argument(metavar="TURN", help="The turn's id.")],
     redis: RedisOption = None,
@@ -328,7 +323,7 @@ def inspect(
 
 
 @app.command()
-@_sentences
+@sentences
 def pool(
     once: Annotated[bool, typer.Option("--once", help="Show it once.")] = False,
     redis: RedisOption = None,
@@ -367,7 +362,7 @@ def pool(
 
 
 @app.command()
-@_sentences
+@sentences
 def standin(
     host: options.HostOption = "127.0.0.1",
     port: options.PortOption = 8900,

@@ -47,6 +47,9 @@ def _rows(record: Snapshot, now_ms: float) -> list[tuple[str, str | Text]]:
         ("audio", f"{_seconds(record):.2f} s, {record.samples} samples, {record.format or 'format not settled'}"),
         ("spoken", f"{record.spoken} of {len(record.text)} characters, in {record.tokens} token events"),
     ]
+    if record.heard is not None and record.played is not None:
+        played_s = record.format.seconds(record.played) if record.format else 0.0
+        rows.append(("heard", f"{record.heard} characters, {played_s:.2f} s played"))
     rows += [("metadata", f"{name} = {value}") for name, value in record.request.metadata.items()]
     text = Text.assemble((record.text[: record.spoken], SPOKEN), (record.text[record.spoken :], COMING))
     if 0 < record.spoken < len(record.text):
@@ -76,6 +79,8 @@ def _fields(record: Snapshot) -> dict[str, object]:
         "seconds": round(_seconds(record), 3),
         "spoken": record.spoken,
         "characters": len(record.text),
+        "played": record.played,
+        "heard": record.heard,
         "tokens": record.tokens,
         "text": record.text,
         "opened_ms": record.opened_ms,

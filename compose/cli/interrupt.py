@@ -1,7 +1,9 @@
 """``saystream interrupt``: silence, and how far each turn had come."""
 
+from dataclasses import dataclass
+
 from saystream.common.audio import AudioFormat
-from saystream.common.errors import UnknownTurn
+from saystream.common.errors import InvalidInput, UnknownTurn
 from saystream.common.ledger import Cut, Ledger
 from saystream.common.settings import Settings
 from saystream.compose.cli import terminal
@@ -9,19 +11,32 @@ from saystream.compose.cli.target import ledger_at
 from saystream.producer import Speaker
 
 
-async def interrupt(session: str, turn: str | None, settings: Settings, url: str, *, json: bool) -> None:
-    """Interrupt a turn, or all of a session, and say where each was cut."""
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """What is to fall silent: a session, one turn of it, or what waits in it."""
+
+    session: str
+    turn: str | None = None
+    waiting_only: bool = False
+    json: bool = False
+
+
+async def interrupt(order: Silence, settings: Settings, url: str) -> None:
+    """Interrupt it, and say where each turn was cut."""
+    if order.turn is not None and order.waiting_only:
+        raise InvalidInput("--waiting is about all that waits in the session: leave the turn out, or --waiting")
     async with ledger_at(settings, url) as ledger:
         async with Speaker.connect(url, settings=settings) as speaker:
-            cuts = await speaker.interrupt(session, turn)
-        if not (cuts or json):
-            terminal.line(f"nothing speaks or waits in session {session}")
+            cuts = await speaker.interrupt(order.session, order.turn, waiting_only=order.waiting_only)
+        if not (cuts or order.json):
+            doing = "waits" if order.waiting_only else "speaks or waits"
+            terminal.line(f"nothing {doing} in session {order.session}")
         for cut in cuts:
-            await _tell(cut, ledger, json=json)
+            await _tell(cut, ledger, json=order.json)
 
 
 async def _tell(cut: Cut, ledger: Ledger, *, json: bool) -> None:
-    seconds = (await _format(cut, ledger)).seconds(cut.samples)
+    format_ = await _format(cut, ledger)
     if json:
         terminal.as_json(
             event="cut",
@@ -29,11 +44,16 @@ async def _tell(cut: Cut, ledger: Ledger, *, json: bool) -> None:
             number=cut.number,
             state=cut.state,
             samples=cut.samples,
-            seconds=round(seconds, 3),
+            seconds=round(format_.seconds(cut.samples), 3),
             spoken=cut.spoken,
+            played=cut.played,
+            heard=cut.heard,
         )
-    else:
-        terminal.line(f"turn {cut.turn}  {cut.state} after {seconds:.2f} s, {cut.spoken} characters spoken")
+        return
+    told = f"turn {cut.turn}  {cut.state} after {format_.seconds(cut.samples):.2f} s, {cut.spoken} characters spoken"
+    if cut.played is not None:
+        told += f"; {format_.seconds(cut.played):.2f} s played, {cut.heard} characters heard"
+    terminal.line(told)
 
 
 async def _format(cut: Cut, ledger: Ledger) -> AudioFormat:

@@ -2,11 +2,12 @@
 
 import asyncio
 import sys
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from saystream.common.audio import AudioFormat
+from saystream.common.errors import RedisUnavailable, UnknownTurn
 from saystream.common.events import Begin, End
 from saystream.common.settings import Settings
 from saystream.common.states import State
@@ -15,10 +16,12 @@ from saystream.compose.cli.captions import Captions
 from saystream.compose.cli.events import as_fields
 from saystream.compose.cli.player import Player
 from saystream.compose.cli.target import ledger_at
-from saystream.consumer import Event, Gap, Recorder, Start, Unreadable, listen
+from saystream.consumer import Event, Gap, Listener, Recorder, Start, Unreadable
 
 #: How often captions look where the loudspeaker is, in seconds.
 _LOOK_S = 0.03
+#: How often it is told how far the loudspeaker is, in seconds.
+_TELL_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class Listen:
     session: str
     start: str = "live"
     out: Path | None = None
+    name: str | None = None
     play: bool = False
     until_end: bool = False
     json: bool = False
@@ -36,7 +40,9 @@ class Listen:
 async def follow(order: Listen, settings: Settings, url: str) -> None:
     """Listen until the end that was asked for, or for ever."""
     start = Start(order.start) if order.start in (Start.LIVE.value, Start.BEGINNING.value) else order.start
-    events = listen(url, order.session, start, shards=settings.shards, timeout_s=settings.redis_timeout_s)
+    listener = Listener(
+        url, order.session, start, name=order.name, shards=settings.shards, timeout_s=settings.redis_timeout_s
+    )
     async with ledger_at(settings, url):
         pass  # Redis is there: else it would be waited for
     with ExitStack() as stack:
@@ -45,8 +51,10 @@ async def follow(order: Listen, settings: Settings, url: str) -> None:
         if recorder:
             stack.callback(_tell_recording, recorder)
         shown = None if order.json else _Shown(player)
-        async with aclosing(events), asyncio.TaskGroup() as group:
-            showing = group.create_task(shown.keep_up(), name="captions") if shown else None
+        async with listener, aclosing(listener.events()) as events, asyncio.TaskGroup() as group:
+            beside = [group.create_task(shown.keep_up(), name="captions")] if shown else []
+            if player:
+                beside.append(group.create_task(_keep_telling(listener, player), name="playhead"))
             async for event in events:
                 if order.json:
                     terminal.as_json(**as_fields(event))
@@ -56,12 +64,27 @@ async def follow(order: Listen, settings: Settings, url: str) -> None:
                     shown.take(event)
                 if player:
                     await player.take(event)
+                    if isinstance(event, End):
+                        await _tell_played(listener, player)
                 if shown:
                     shown.tell(event)
                 if order.until_end and isinstance(event, End):
                     break
-            if showing:
-                showing.cancel()
+            for task in beside:
+                task.cancel()
+
+
+async def _keep_telling(listener: Listener, player: Player) -> None:
+    while True:
+        await asyncio.sleep(_TELL_S)
+        await _tell_played(listener, player)
+
+
+async def _tell_played(listener: Listener, player: Player) -> None:
+    """Tell what the loudspeaker has played; what is not told now is told the next time."""
+    if player.place:
+        with suppress(UnknownTurn, RedisUnavailable):
+            await listener.played(*player.place)
 
 
 class _Shown:

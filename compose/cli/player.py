@@ -42,10 +42,12 @@ class Buffer:
     def apply(self, edit: Put | Drop) -> None:
         """Write audio at its offset, or drop what lies past it; what has been played stays played."""
         with self._lock:
-            end = self.played + self.waiting
             if isinstance(edit, Drop):
                 del self._data[max(0, edit.offset - self.played) * self.format.sample_bytes :]
                 return
+            if edit.data and not self.played and not self._data:
+                self.played = edit.offset  # who joins a turn in its middle does not sit through what was before
+            end = self.played + self.waiting
             skipped = max(0, end - edit.offset) * self.format.sample_bytes
             self._data.extend(bytes(max(0, edit.offset - end) * self.format.sample_bytes))
             self._data.extend(edit.data[skipped:])
@@ -92,6 +94,11 @@ class Player:
     def position(self) -> int:
         """How many samples of the present turn have been played."""
         return self._buffer.played if self._buffer else 0
+
+    @property
+    def place(self) -> tuple[str, int] | None:
+        """The turn that is played, and its first sample that has not been; None before the first turn."""
+        return (self._turn.turn, self._buffer.played) if self._turn and self._buffer else None
 
     async def take(self, event: Event) -> None:
         """Take a listener's next event; the end of a turn waits until all of it has been played."""

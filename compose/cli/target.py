@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from saystream.common.errors import InvalidSettings
-from saystream.common.ledger import Ledger
+from saystream.common.ledger import Bounds, Ledger
 from saystream.common.redis_client import connect
 from saystream.common.settings import Settings, load
 from saystream.compose.cli import beacon
@@ -42,9 +42,9 @@ async def ledger_at(settings: Settings, url: str) -> AsyncIterator[Ledger]:
         RedisUnavailable: on entering, Redis does not answer.
         ShardMismatch: on entering, others use this Redis with another number of shards.
     """
-    redis = connect(url, timeout_s=settings.redis_timeout_s)
+    redis = connect(url, timeout_s=settings.redis_timeout_s, replicas=settings.redis_replicas)
     try:
-        ledger = Ledger(redis, shards=settings.shards)
+        ledger = Ledger(redis, shards=settings.shards, bounds=Bounds.of(settings.limits))
         await ledger.greet()
         yield ledger
     finally:

@@ -3,15 +3,19 @@
 A real Redis, a worker in a process of its own, the stand-in vendor answering at once, and for each turn a producer that
 sends 30 tokens a second and a consumer that tails the session. Twelve tokens make one word of 0.4 s of audio, and each
 word ends a phrase: so whatever passes between its last token and its arrival at the vendor is ours.
+
+Then workers are killed in mid-word, under a vendor that speaks in real time, and a listener at the live edge says how
+long it heard nothing.
 """
 
 import argparse
 import asyncio
 import json
 import os
+import random
 import sys
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,10 +30,12 @@ from rich.table import Table
 from saystream.common.events import Audio, End
 from saystream.common.loop import run
 from saystream.common.redis_client import call, connect
+from saystream.common.settings import WorkerSettings
 from saystream.compose.redis_server import PrivateRedis
 from saystream.compose.standin import TEST_KEY, Behaviour, StandIn
 from saystream.consumer import BEGINNING, listen
 from saystream.producer import Speaker
+from tests.edge import LiveEdge
 
 TOKEN_S = 1 / 30
 TOKENS = 12
@@ -183,8 +189,46 @@ async def start_worker(url: str, standin: StandIn) -> asyncio.subprocess.Process
     return process
 
 
-async def main(loads: list[int], seconds: float) -> list[list[str]]:
-    """Measure at each load; print the table and return its rows."""
+async def take_over(url: str, standin: StandIn, kills: int) -> list[float]:
+    """Kill workers, each in the middle of a turn that another one goes on with.
+
+    Returns for each how long a listener at the live edge heard nothing, beyond what it had buffered, in lease periods.
+    """
+    silences, lease_s = [], WorkerSettings().lease_s
+    standin.behaviour = Behaviour(speed=1.0, marker_pace=PACE)
+    speaks = await start_worker(url, standin)
+    async with Speaker.connect(url) as speaker:
+        for number in range(kills):
+            name, begun = f"kill-{number}", asyncio.Event()
+            hearing = asyncio.create_task(hear_another(url, name, begun))
+            await speaker.say(name, "word " * 60, voice="marker")
+            await begun.wait()
+            goes_on = await start_worker(url, standin)
+            await asyncio.sleep(random.uniform(0.0, 0.5))
+            speaks.kill()
+            silences.append(await hearing / lease_s)
+            await speaker.interrupt(name)
+            await speaks.wait()
+            speaks = goes_on
+    speaks.terminate()
+    await speaks.wait()
+    return silences
+
+
+async def hear_another(url: str, name: str, begun: asyncio.Event) -> float:
+    """Listen until another worker has gone on with a turn; returns the longest silence."""
+    edge = LiveEdge()
+    async with aclosing(listen(url, name, start=BEGINNING)) as events:
+        async for event in events:
+            edge.hear(event)
+            begun.set()
+            if isinstance(event, Audio) and event.cursor.attempt == 2:
+                break
+    return edge.longest_s
+
+
+async def main(loads: list[int], seconds: float, kills: int) -> tuple[list[list[str]], list[float]]:
+    """Measure at each load, then at each kill; print the table, and return its rows and the silences."""
     console = Console(width=None if sys.stdout.isatty() else 100)
     async with AsyncExitStack() as stack:
         server = stack.enter_context(PrivateRedis())
@@ -208,6 +252,8 @@ async def main(loads: list[int], seconds: float) -> list[list[str]]:
             worker.terminate()
             await worker.wait()
             await draining
+        with console.status(f"killing {kills} workers"):
+            silences = await take_over(server.url, standin, kills) if kills else []
     title = f"saystream, {server.version}, {seconds:g} s a load, 30 tokens/s and 1 s of audio/s a turn"
     table = Table(title=title, caption=CAPTION, caption_justify="left", box=box.SIMPLE)
     for column in COLUMNS:
@@ -220,7 +266,13 @@ async def main(loads: list[int], seconds: float) -> list[list[str]]:
         f"At {rows[-1].turns} turns, the worker costs {rows[-1].worker_cpu_s / rows[-1].audio_s * 1e6 / yardstick:.0f} "
         "of them a turn-second."
     )
-    return [figures.row() for figures in rows]
+    if silences:
+        median, longest = np.median(silences), max(silences)
+        console.print(
+            f"Take-over: after kill -9, a listener at the live edge hears nothing for {median:.2f} lease periods "
+            f"beyond what was buffered (median of {kills}; the longest: {longest:.2f})."
+        )
+    return [figures.row() for figures in rows], silences
 
 
 if __name__ == "__main__":
@@ -228,7 +280,8 @@ if __name__ == "__main__":
     parser.add_argument("--turns", type=int, nargs="+", default=[1, 10, 50], help="turns at once (default: 1 10 50)")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long each load lasts (default: 20)")
     parser.add_argument("--out", type=Path, help="also write the table as JSON to this file")
+    parser.add_argument("--kills", type=int, default=10, help="how many workers are killed (default: 10)")
     given = parser.parse_args()
-    rows = run(main(given.turns, given.seconds))
+    rows, silences = run(main(given.turns, given.seconds, given.kills))
     if given.out:
-        given.out.write_bytes(orjson.dumps({"columns": COLUMNS, "rows": rows}))
+        given.out.write_bytes(orjson.dumps({"columns": COLUMNS, "rows": rows, "take-over, leases": silences}))

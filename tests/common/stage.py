@@ -1,7 +1,7 @@
 """A stage for the ledger's tests: turns, workers and attempts on a real Redis, and what can be seen of them there."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from saystream.common.audio import AudioFormat
@@ -21,7 +21,7 @@ from saystream.common.keys import GROUP, ShardKeys
 from saystream.common.ledger import Append, Claim, Ledger, Message, Opened, Outcome
 from saystream.common.ledger import tokens as token_stream
 from saystream.common.ledger.queue import Queue
-from saystream.common.redis_client import Client, call
+from saystream.common.redis_client import Client, call, call_all
 from saystream.common.request import OnBusy, TurnRequest
 from saystream.common.states import State
 from tests.timing import eventually
@@ -30,6 +30,8 @@ FORMAT = AudioFormat()
 LONG_AGO_MS = 60_000
 #: What a whole database looks like: each key's content as Redis would save it, expiry apart.
 Dump = dict[bytes, bytes]
+#: Bounds of a turn that are not the defaults.
+Bounded = dict[str, int] | None
 
 
 def request(turn: str, session: str = "s", **fields: Any) -> TurnRequest:
@@ -52,9 +54,13 @@ class Stage:
     # what happens
 
     async def open(
-        self, turn: str, session: str = "s", on_busy: OnBusy = "queue", waiting_turns: int = 100, **fields: Any
+        self, turn: str, session: str = "s", on_busy: OnBusy = "queue", bounds: Bounded = None, **fields: Any
     ) -> Opened:
-        return await self.ledger.open(request(turn, session, on_busy=on_busy, **fields), waiting_turns=waiting_turns)
+        return await self.bounded(**(bounds or {})).open(request(turn, session, on_busy=on_busy, **fields))
+
+    def bounded(self, **bounds: int) -> Ledger:
+        """Return the ledger, with other bounds."""
+        return Ledger(self.redis, shards=self.ledger.shards, bounds=replace(self.ledger.bounds, **bounds))
 
     async def take(self, queue: Queue | None = None) -> Message:
         """Take the one turn that is ready."""
@@ -124,7 +130,8 @@ class Stage:
         return await token_stream.read(self.redis, self.keys(session).tokens(turn), 0, 1000)
 
     async def seal(self, turn: str, session: str = "s") -> State | None:
-        return await token_stream.sealed_as(self.redis, self.keys(session).tokens(turn))
+        [last] = await call_all(self.redis, [token_stream.last_entry(self.keys(session).tokens(turn))])
+        return token_stream.sealed_as(last)
 
     async def dispatched(self) -> dict[str, TurnId]:
         """Return the messages in dispatch, and the turns that they stand for."""
@@ -152,7 +159,7 @@ class Stage:
         return dump
 
     async def clock_ms(self) -> int:
-        seconds, microseconds = await self.redis.time()
+        seconds, microseconds = await call(self.redis, "TIME")
         return int(seconds) * 1000 + int(microseconds) // 1000
 
     async def clock_passes(self, ms: int) -> None:
@@ -168,7 +175,7 @@ class Stage:
         """Wait until so many clients are blocked in a read."""
 
         async def blocked() -> bool:
-            info = await self.redis.info("clients")
+            info = await call(self.redis, "INFO", "clients")
             return int(info["blocked_clients"]) == readers
 
         await eventually(blocked)

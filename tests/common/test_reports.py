@@ -11,7 +11,7 @@ POOL = PoolReport(provider="acme", vendor="gradium", active=2, idle=1, most=8, l
 async def test_a_report_is_read_as_it_was_published_at_the_time_of_redis(client: Client) -> None:
     reports = Reports(client)
     given = [WorkerReport(worker=name, at_ms=1, turns=3, slots=9, pools=(POOL,)) for name in ("w2", "w/1 ü")]
-    seconds, _ = await client.time()
+    seconds, _ = await call(client, "TIME")
     for report in given:
         await reports.publish(report)
     roll = await reports.read()
@@ -45,7 +45,7 @@ async def test_what_silent_workers_said_is_not_kept_for_ever(client: Client) -> 
     await reports.publish(WorkerReport(worker="dead"))
     await call(client, "ZADD", REPORTED, 1, "dead")
     await reports.publish(WorkerReport(worker="living"))
-    assert await client.hkeys(REPORTS) == await client.zrange(REPORTED, 0, -1) == [b"living"]
+    assert await call(client, "HKEYS", REPORTS) == await call(client, "ZRANGE", REPORTED, 0, -1) == [b"living"]
     for key in (REPORTS, REPORTED):
         assert await call(client, "PTTL", key) > 0
 
@@ -62,10 +62,14 @@ async def test_a_report_of_another_version_does_no_harm(client: Client) -> None:
     reports = Reports(client)
     await reports.publish(WorkerReport(worker="ours"))
     await reports.publish(WorkerReport(worker="theirs"))
-    await client.hset(REPORTS, "theirs", '{"worker": "theirs", "turns": "many"}')
+    await call(client, "HSET", REPORTS, "theirs", '{"worker": "theirs", "turns": "many"}')
     await reports.publish(WorkerReport(worker="newer"))
-    await client.hset(
-        REPORTS, "newer", '{"worker": "newer", "mood": "good", "pools": [{"provider": "a", "vendor": "b", "x": 1}]}'
+    await call(
+        client,
+        "HSET",
+        REPORTS,
+        "newer",
+        '{"worker": "newer", "mood": "good", "pools": [{"provider": "a", "vendor": "b", "x": 1}]}',
     )
     assert [report.worker for report in (await reports.read()).workers] == ["newer", "ours"]
 

@@ -8,7 +8,8 @@ import pytest
 
 from tests.compose.cli_process import House, house
 
-COMMANDS = ("demo", "up", "worker", "say", "listen", "interrupt", "inspect", "pool", "standin", "version")
+COMMANDS = ("demo", "up", "worker", "say", "listen", "interrupt", "inspect", "dead", "pool", "standin", "version")
+OF_DEAD = ("list", "show", "redrive", "drop")
 HEAVY = ("redis", "websockets", "numpy", "pydantic", "orjson", "asyncio", "rich.live")
 NOWHERE = "redis://user:secret@localhost:1"
 
@@ -26,9 +27,9 @@ def test_help_names_every_command_and_how_to_begin(home: House) -> None:
     assert all(command in shown.stdout for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *(f"dead {command}" for command in OF_DEAD)])
 def test_the_help_of_a_command_shows_an_example(home: House, command: str) -> None:
-    shown = home.run(command, "--help")
+    shown = home.run(*command.split(), "--help")
     assert (shown.returncode, shown.stderr) == (0, "")
     _, _, examples = shown.stdout.partition("Example")
     assert f"saystream {command}" in examples
@@ -60,6 +61,10 @@ def test_help_imports_nothing_heavy() -> None:
         (["worker", "--redis", NOWHERE], 2, "no voice is configured"),
         (["listen", "--redis", NOWHERE, "bad id"], 2, "session id 'bad id'"),
         (["listen", "--redis", NOWHERE, "s", "--from", "yesterday"], 2, "is not a cursor"),
+        (["listen", "--redis", NOWHERE, "s", "--name", "two words"], 2, "listener id 'two words'"),
+        (["interrupt", "--redis", NOWHERE, "s", "--turn", "t", "--waiting"], 2, "leave the turn out"),
+        (["dead", "list", "--redis", NOWHERE], 1, "Redis at redis://localhost:1 cannot be used"),
+        (["dead", "drop", "--all"], 2, "add --yes"),
         (["inspect", "--redis", NOWHERE, "bad id"], 2, "turn id 'bad id'"),
         (["say", "--redis", NOWHERE, "--file", "none.txt"], 1, "none.txt: No such file"),
         (["say", "--redis", NOWHERE, "--no-wait", "--out", "a.wav", "hi"], 2, "--no-wait does not wait"),

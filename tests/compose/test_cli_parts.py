@@ -4,7 +4,8 @@ import asyncio
 import io
 import os
 import sys
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import ClassVar, cast
@@ -15,15 +16,19 @@ from rich.console import Console
 from saystream.common.audio import AudioFormat
 from saystream.common.events import Audio, Begin, End, Splice, Word, Words
 from saystream.common.ids import EntryId
+from saystream.common.settings import Settings
 from saystream.common.states import State
 from saystream.compose.cli import beacon, stdin, tokens
+from saystream.compose.cli import listen as cli_listen
 from saystream.compose.cli.beacon import Place
 from saystream.compose.cli.captions import Captions
 from saystream.compose.cli.display import Picture
+from saystream.compose.cli.listen import Listen, follow
 from saystream.compose.cli.player import Buffer, CannotPlay, Player
 from saystream.compose.cli.progress import Progress, count_spoken
 from saystream.consumer import Drop, Put
-from tests.timing import MS
+from tests.consumer.studio import SESSION, studio_at
+from tests.timing import MS, eventually
 
 FORMAT = AudioFormat()
 CURSOR = EntryId(1, 0)
@@ -106,6 +111,12 @@ def test_what_was_played_is_not_played_again_and_what_is_missing_is_silence() ->
     assert buffer.take(9) == b"CC\0\0EE"
 
 
+def test_who_joins_in_the_middle_of_a_turn_hears_it_at_once() -> None:
+    buffer = Buffer(FORMAT)
+    buffer.apply(Put(1000, b"aabb"))
+    assert (buffer.take(9), buffer.played) == (b"aabb", 1002)
+
+
 class Device:
     """What miniaudio offers, with a loudspeaker that plays when the test says so."""
 
@@ -159,7 +170,40 @@ async def test_a_turn_is_played_to_its_end_and_an_interrupted_one_is_silent_at_o
         device.play(1)
         await player.take(End(EntryId(2, 2), "u", State.INTERRUPTED, 2, 0, ""))
         device.play(9)
-        assert (device.heard, player.position) == (b"aabbcc", 1)
+        assert (device.heard, player.position, player.place) == (b"aabbcc", 1, ("u", 1))
+
+
+async def test_what_the_loudspeaker_has_played_is_told(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "miniaudio", cast(ModuleType, Device))
+    monkeypatch.setattr(cli_listen, "_TELL_S", 10 * MS)
+    async with studio_at(redis_url) as studio:
+        speech = await studio.begin("a")
+        for value in (1, 2):
+            await speech.audio(value)
+        order = Listen(SESSION, "beginning", play=True, until_end=True, json=True)
+        listening = asyncio.create_task(follow(order, Settings(redis_url=redis_url), redis_url))
+
+        async def told() -> tuple[int | None, int | None]:
+            heard = await studio.ledger.heard(speech.claim.ref)
+            return heard.played, heard.heard
+
+        async def plays_some() -> bool:
+            Device.last.play(30)
+            return await told() == (200, 10)
+
+        async def has_come() -> bool:
+            return await told() == (0, 0)
+
+        await eventually(has_come)
+        Device.last.play(150)
+        await eventually(partial(_is, told, (150, 5)))
+        await speech.finish()
+        await eventually(plays_some)
+        await listening
+
+
+async def _is(asked: Callable[[], Awaitable[object]], expected: object) -> bool:
+    return await asked() == expected
 
 
 def test_without_its_extra_playing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import pytest
 from saystream.compose.standin.marker import decode
 from tests.compose.cli_process import House, house, objects
 
-LONG = "One two three four five six seven eight nine ten. " * 40
+LONG = "One two three four five six seven eight nine ten. " * 120
 NUMBERS = count(1)
 
 
@@ -127,6 +127,18 @@ def test_interrupt_silences_what_speaks_and_what_waits(home: House, session: str
     assert home.run("interrupt", session).stdout == f"nothing speaks or waits in session {session}\n"
 
 
+def test_what_waits_can_be_interrupted_alone(home: House, session: str) -> None:
+    with home.start("say", "--session", session, "--voice", "marker", "--json") as first:
+        first.write(b"One two ")
+        speaking = first.object()["turn"]
+        waiting = home.run("say", "--session", session, "--voice", "marker", "--no-wait", "Later.").stdout.split()[-1]
+        [cut] = objects(home.run("interrupt", session, "--waiting", "--json").stdout)
+        assert (cut["turn"], cut["heard"], cut["played"]) == (waiting, None, None)
+        assert home.run("interrupt", session, "--waiting").stdout == f"nothing waits in session {session}\n"
+        assert first.end() == 0
+        assert first.object()["turn"] == speaking
+
+
 def amount(described: dict[str, int]) -> tuple[int, int]:
     return described["samples"], described["spoken"]
 
@@ -172,6 +184,12 @@ def test_listen_goes_on_behind_a_cursor(home: House, session: str) -> None:
     middle = len(everything) // 2
     rest = home.run("listen", session, "--from", everything[middle]["cursor"], "--until-end", "--json").stdout
     assert objects(rest) == everything[middle + 1 :]
+
+
+def test_a_listener_with_a_name_is_followed_like_any_other(home: House, session: str) -> None:
+    home.run("say", "--session", session, "--voice", "marker", "Word for word.")
+    shown = home.run("listen", session, "--from", "beginning", "--until-end", "--name", "display")
+    assert (shown.returncode, shown.stdout, shown.stderr) == (0, "Word for word.\n", "")
 
 
 def test_listen_shows_captions_and_records(home: House, session: str) -> None:

@@ -102,7 +102,16 @@ def short_paths(monkeypatch: pytest.MonkeyPatch) -> None:
 class TestChoose:
     """Where Redis comes from."""
 
-    @pytest.mark.parametrize("url", ["redis://host:6379/1", "rediss://user:secret@host", "unix:///run/redis.sock"])
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "redis://host:6379/1",
+            "rediss://user:secret@host",
+            "unix:///run/redis.sock",
+            "redis+sentinel://host:26379,host:26380/mymaster",
+            "rediss+cluster://user:secret@host:6379,host:6380",
+        ],
+    )
     def test_a_url_is_taken_as_it_is(self, url: str) -> None:
         assert choose(url) == GivenURL(url)
 
@@ -110,7 +119,7 @@ class TestChoose:
         ("url", "message"),
         [
             ("http://:secret@host", "Redis cannot be reached by http://. The URL has to start with redis://, "),
-            ("host:6379", "has to be a URL that starts with redis://, rediss:// or unix://"),
+            ("host:6379", "has to be a URL that starts with redis://, rediss://, unix://, redis+sentinel://, "),
             ("", "has to be a URL"),
         ],
     )

@@ -143,10 +143,11 @@ async def studio_at(url: str, *, shards: int = 1) -> AsyncIterator[Studio]:
 
 
 async def heard(
-    studio: Studio, start: Start | EntryId | str = BEGINNING, *, idle_s: float = 0.001, **options: Any
+    studio: Studio, start: Start | EntryId | str = BEGINNING, *, idle_s: float = 0.001, via: str = "", **options: Any
 ) -> list[Event]:
-    """Listen to what is there now."""
-    return [event async for event in listen(studio.url, SESSION, start, idle_s=idle_s, shards=studio.shards, **options)]
+    """Listen to what is there now, perhaps by way of another URL."""
+    events = listen(via or studio.url, SESSION, start, idle_s=idle_s, shards=studio.shards, **options)
+    return [event async for event in events]
 
 
 def kinds(events: Sequence[Event]) -> str:

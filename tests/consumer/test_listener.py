@@ -14,8 +14,8 @@ from saystream.common.ids import FENCE, EntryId
 from saystream.common.redis_client import call
 from saystream.common.states import State
 from saystream.compose.redis_server import PrivateRedis
-from saystream.consumer import BEGINNING, LIVE, Event, Gap, Listener, Unreadable, listen, listener
-from tests.consumer.studio import SESSION, Studio, heard, kinds, studio_at
+from saystream.consumer import BEGINNING, LIVE, Event, Gap, Listener, Recorder, Unreadable, listen, listener
+from tests.consumer.studio import SESSION, Studio, heard, kinds, read_wav, studio_at
 from tests.servers import MakeRedis
 from tests.timing import eventually
 
@@ -629,3 +629,45 @@ async def test_a_redis_that_lost_its_last_moments_in_a_failover_is_heard_on_with
             await speech.audio(value)
         await speech.finish()
         assert kinds([await following] + [event async for event in stream]) == "audio 3, end a"
+
+
+@pytest.mark.parametrize("claimed", ["before", "behind"])
+async def test_an_attempt_that_a_failover_lost_is_told_when_its_ids_come_again(
+    make_redis: MakeRedis, wire: Wire, tmp_path: Path, claimed: str
+) -> None:
+    """Another worker gets the same attempt number; whoever stayed at the old cursor would miss what it says first."""
+    primary, replica = make_redis(), make_redis()
+    await wire.lead_to(primary)
+    async with (
+        studio_at(primary.url) as before,
+        studio_at(replica.url) as after,
+        aclosing(listen(wire.url, SESSION, BEGINNING, until_turn="a")) as stream,
+    ):
+        for studio in (before, after):
+            await studio.pretend_age(1000)
+            await studio.open("a")
+        after._claims = 1  # so that its owner has another name
+        lost = await before.claim()
+        for value in (1, 2):
+            await lost.audio(value)
+        events = [await anext(stream) for _ in range(3)]
+        assert kinds(events) == "begin a, audio 1, audio 2"
+        following = asyncio.ensure_future(anext(stream))
+        await before.blocked_readers(1)
+        if claimed == "before":
+            speech = await after.claim()
+        await wire.cut(before)
+        await wire.lead_to(replica)
+        if claimed == "behind":
+            events.append(await following)
+            following = asyncio.ensure_future(anext(stream))
+            speech = await after.claim()
+        for value in (7, 8, 9):
+            await speech.audio(value)
+        await speech.finish()
+        events += [await following] + [event async for event in stream]
+        assert kinds(events[3:]) == "gap, begin a, audio 7, audio 8, audio 9, end a"
+        with Recorder(tmp_path / "a.wav") as recorder:
+            for event in events:
+                recorder.add(event)
+        assert read_wav(tmp_path / "a.wav")[1] == [7, 8, 9]

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from saystream.common.audio import AudioFormat
-from saystream.common.events import Seal, TokenEvent
+from saystream.common.events import Seal, TokenEvent, encode_audio
 from saystream.common.ids import TurnRef
-from saystream.common.ledger import Claim, Ledger, tokens
+from saystream.common.ledger import Append, Claim, Ledger, Outcome, tokens
 from saystream.common.redis_client import connect
 from saystream.common.settings import Settings
 from saystream.common.states import State
@@ -48,16 +48,44 @@ def read_tokens(ledger: Ledger) -> ReadTokens:
     return read
 
 
-@pytest.fixture
-def speak(ledger: Ledger) -> Speak:
-    """Do what a worker does: claim the next ready turn and end it so."""
+class Studio:
+    """Does what a worker does with the next ready turn."""
 
-    async def speak(reason: State) -> TurnRef:
-        queue = ledger.queue(0, ledger.redis, "worker")
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._claim: Claim | None = None
+        self._seq = 1
+
+    async def claim(self) -> Claim:
+        queue = self._ledger.queue(0, self._ledger.redis, "worker")
         await queue.join()
         (message,) = await queue.ready(1, 1000)
-        claim = await ledger.claim(message, "worker/1", attempts=3, format=AudioFormat())
+        claim = await self._ledger.claim(message, "worker/1", attempts=3, format=AudioFormat())
         assert isinstance(claim, Claim)
+        self._claim, self._seq = claim, 1
+        return claim
+
+    async def publish(self, spoken: int) -> None:
+        """Publish audio that says so much of the text."""
+        assert self._claim
+        ref = self._claim.ref
+        fields = encode_audio(ref.turn, 0, 1, spoken, 1, b"ab")
+        append = Append(self._ledger.keys(ref.session).audio(ref.session), self._claim.entry(self._seq), fields)
+        assert await self._ledger.publish([append]) == [Outcome.APPENDED]
+        self._seq += 1
+
+
+@pytest.fixture
+def studio(ledger: Ledger) -> Studio:
+    return Studio(ledger)
+
+
+@pytest.fixture
+def speak(ledger: Ledger, studio: Studio) -> Speak:
+    """Claim the next ready turn and end it so."""
+
+    async def speak(reason: State) -> TurnRef:
+        claim = await studio.claim()
         await ledger.finish(claim, 1, reason, 0, 0)
         return claim.ref
 

@@ -1,4 +1,4 @@
-"""An outbox numbers the events of a turn, keeps them until they are acknowledged, and fails for good."""
+"""An outbox numbers the events of a turn, keeps them until they are surely in Redis, and fails for good."""
 
 import asyncio
 
@@ -25,9 +25,10 @@ def test_events_are_numbered_from_one() -> None:
     assert outbox.head(9) == (1, [Text("a"), Flush(), EndOfText()])
 
 
-def test_what_is_acknowledged_is_forgotten_and_the_rest_stays_numbered() -> None:
+def test_what_is_acknowledged_does_not_wait_and_the_rest_stays_numbered() -> None:
     outbox = filled(Text("a"), Text("b"), Text("c"))
     outbox.acknowledge(2)
+    assert len(outbox) == 1
     assert outbox.head(9) == (3, [Text("c")])
     assert outbox.since_s == 2.0
     outbox.acknowledge(1)  # a late repeat
@@ -77,6 +78,31 @@ def test_it_is_over_when_the_end_is_acknowledged_or_the_turn_is_sealed() -> None
         outbox = filled(Text("a"))
         outbox.fail(error)
         assert outbox.over is over
+
+
+@pytest.mark.parametrize("last", [0, 1, 3])
+def test_what_was_acknowledged_and_lost_goes_back_in_line_and_waits_anew(last: int) -> None:
+    outbox = filled(Text("a"), Text("b"), Text("c"), Text("d"))
+    outbox.acknowledge(3)
+    assert outbox.rewind(last, 100.0)
+    assert outbox.head(9) == (last + 1, [Text(letter) for letter in "abcd"[last:]])
+    assert outbox.since_s == (3.0 if last == 3 else 100.0)
+    outbox.acknowledge(4)
+    assert not outbox
+    assert outbox.rewind(2, 200.0)
+    assert outbox.head(9) == (3, [Text("c"), Text("d")])
+
+
+def test_it_keeps_what_was_acknowledged_up_to_its_bound_the_latest_longest() -> None:
+    outbox = filled(*[Text("a")] * 5, bound_bytes=3 * (ENTRY_BYTES + 1))
+    outbox.acknowledge(5)
+    assert not outbox.rewind(1, 0.0)
+    assert len(outbox) == 0
+    assert not outbox.full(Text("b"))  # what is acknowledged takes nobody's room
+    outbox.put(Text("b"), 0.0)
+    assert not outbox.rewind(2, 0.0)
+    assert outbox.rewind(3, 0.0)
+    assert outbox.head(9) == (4, [Text("a"), Text("a"), Text("b")])
 
 
 async def test_who_waits_for_room_is_told_of_the_end_by_somebody_else() -> None:

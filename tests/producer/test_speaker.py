@@ -21,7 +21,7 @@ from saystream.common.errors import (
     UnknownVoice,
 )
 from saystream.common.ledger import Ledger
-from saystream.common.redis_client import without_password
+from saystream.common.redis_client import call, without_password
 from saystream.common.settings import LimitSettings, Settings
 from saystream.common.states import State
 from saystream.producer import Speaker
@@ -122,7 +122,7 @@ async def test_retention_is_the_settings(redis_url: str, ledger: Ledger) -> None
     settings = Settings(limits=LimitSettings(retention_s=100))
     async with Speaker.connect(redis_url, settings=settings) as speaker:
         turn = await speaker.say("s", "a")
-    assert 90_000 < await ledger.redis.pttl(ledger.keys("s").turn(turn.id)) <= 100_000
+    assert 90_000 < await call(ledger.redis, "PTTL", ledger.keys("s").turn(turn.id)) <= 100_000
 
 
 # Voices

@@ -9,14 +9,23 @@ from typing import Any
 import pytest
 import uvloop
 
-from saystream.common.errors import InvalidToken, TurnEnded, TurnError, TurnFailed, TurnInterrupted, UnknownTurn
+from saystream.common.errors import (
+    InvalidToken,
+    TooFarAhead,
+    TurnEnded,
+    TurnError,
+    TurnFailed,
+    TurnInterrupted,
+    UnknownTurn,
+)
 from saystream.common.events import EndOfText, Flush, Seal, Text
 from saystream.common.ledger import Ledger
+from saystream.common.redis_client import call
 from saystream.common.settings import LimitSettings, Settings
 from saystream.common.states import State
 from saystream.producer import Speaker, Turn
-from tests.producer.conftest import ReadTokens, Speak
-from tests.timing import eventually
+from tests.producer.conftest import ReadTokens, Speak, Studio
+from tests.timing import MS, eventually
 
 WORDS = ["The ", "quick ", "brown ", "fox ", "— ", "狐 ", "🦊"]
 
@@ -162,9 +171,9 @@ async def test_text_after_the_end_that_leaves_the_block_does_not_interrupt(speak
 
 async def test_nothing_can_be_done_with_a_turn_that_is_not_opened(speaker: Speaker) -> None:
     turn = speaker.turn("call-42", turn="t")
-    for call in (turn.send("a"), turn.flush(), turn.end(), turn.interrupt(), turn.say("a")):
+    for step in (turn.send("a"), turn.flush(), turn.end(), turn.interrupt(), turn.say("a")):
         with pytest.raises(TurnError, match="turn t: It is not opened: use `async with`"):
-            await call
+            await step
     with pytest.raises(TurnError):
         _ = turn.opened
 
@@ -260,9 +269,9 @@ async def test_interrupt_returns_the_cut_and_leaving_is_quiet(speaker: Speaker, 
         await turn.send("a")
         cut = await turn.interrupt()
         assert (cut.turn, cut.samples, cut.spoken, cut.state) == (turn.id, 0, 0, State.INTERRUPTED)
-        for call in (turn.send("b"), turn.send(""), turn.flush(), turn.end()):
+        for step in (turn.send("b"), turn.send(""), turn.flush(), turn.end()):
             with pytest.raises(TurnInterrupted):
-                await call
+                await step
         assert await turn.interrupt() == cut
     assert (await ledger.inspect(turn.id)).state is State.INTERRUPTED
 
@@ -287,9 +296,9 @@ async def test_interrupted_by_another_a_later_send_is_refused_and_so_is_every_on
             await ledger.interrupt("call-42", "" if whole_session else turn.id)
             with pytest.raises(TurnInterrupted):
                 await keep_sending(turn)
-            for call in (turn.send("b"), turn.flush(), turn.end()):
+            for step in (turn.send("b"), turn.flush(), turn.end()):
                 with pytest.raises(TurnInterrupted):
-                    await call
+                    await step
     assert "TurnInterrupted" in repr(turn)
 
 
@@ -315,7 +324,7 @@ async def test_a_turn_that_a_worker_has_ended_takes_no_more(
 async def test_a_turn_that_has_left_redis_takes_no_more(speaker: Speaker, ledger: Ledger) -> None:
     with pytest.raises(TurnEnded, match="no longer in Redis"):
         async with speaker.turn("call-42") as turn:
-            await ledger.redis.flushdb()
+            await call(ledger.redis, "FLUSHDB")
             with pytest.raises(UnknownTurn):
                 await turn.interrupt()
             await keep_sending(turn)
@@ -333,6 +342,73 @@ async def test_two_producers_of_one_turn_are_found_out(speaker: Speaker) -> None
 
 
 # Loops
+
+
+# Back-pressure
+
+
+@pytest.fixture
+async def bounded(redis_url: str) -> AsyncIterator[Speaker]:
+    """A speaker whose turns may be ten characters ahead of their speech, and have 40 in all."""
+    limits = LimitSettings(turn_chars=40, ahead_chars=10, ahead_s=300 * MS)
+    async with Speaker.connect(redis_url, settings=Settings(limits=limits)) as speaker:
+        yield speaker
+
+
+async def test_a_text_that_is_far_ahead_waits_until_it_is_spoken(bounded: Speaker, studio: Studio) -> None:
+    async with bounded.turn("call-42") as turn:
+        await studio.claim()
+        for _ in range(3):
+            await turn.send("four")  # the third one passes the bound, and the next one waits
+        fourth = asyncio.create_task(turn.send("four"))
+        await asyncio.wait([fourth], timeout=100 * MS)
+        assert not fourth.done()
+        await studio.publish(spoken=5)
+        await fourth
+
+
+async def test_a_text_that_is_not_spoken_is_refused_after_a_time_and_can_be_sent_later(
+    bounded: Speaker, studio: Studio, ledger: Ledger
+) -> None:
+    async with bounded.turn("call-42") as turn:
+        await studio.claim()
+        await turn.send("more than ten ")
+        with pytest.raises(TooFarAhead, match=r"14 characters are sent and not spoken, 10 may be"):
+            await turn.send("words")
+        assert (await ledger.inspect(turn.id)).state is State.SPEAKING
+        await studio.publish(spoken=14)
+        await turn.send("words")
+    assert (await ledger.inspect(turn.id)).text == "more than ten words"
+
+
+async def test_a_wait_ends_with_the_turn(bounded: Speaker, ledger: Ledger) -> None:
+    with pytest.raises(TurnInterrupted):
+        async with bounded.turn("call-42") as turn:
+            await turn.send("more than ten ")
+            waiting = asyncio.create_task(turn.send("words"))
+            await asyncio.sleep(0)
+            await ledger.interrupt("call-42")
+            await waiting
+
+
+async def test_a_text_that_is_too_long_is_refused_and_the_turn_goes_on(
+    bounded: Speaker, studio: Studio, ledger: Ledger
+) -> None:
+    async with bounded.turn("call-42") as turn:
+        await studio.claim()
+        await turn.send("a" * 38)
+        await studio.publish(spoken=38)
+        with pytest.raises(InvalidToken, match=r"limits\.turn_chars"):
+            await turn.send("bcd")
+        await turn.send("bc")
+    assert (await ledger.inspect(turn.id)).text == "a" * 38 + "bc"
+
+
+async def test_nothing_is_asked_below_the_bound(speaker: Speaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ledger, "heard", None)
+    async with speaker.turn("call-42") as turn:
+        await turn.send("a" * 16_000)
+        await turn.send("b")
 
 
 def plain_loop() -> asyncio.AbstractEventLoop:

@@ -13,6 +13,7 @@ import pytest
 from saystream.common.errors import NotAcknowledged, RedisUnavailable, SaystreamError, TurnEnded, UnknownTurn
 from saystream.common.events import EndOfText, Text
 from saystream.common.ledger import Ledger
+from saystream.common.redis_client import call
 from saystream.common.settings import Settings
 from saystream.common.states import State
 from saystream.compose.redis_server import PrivateRedis
@@ -132,7 +133,7 @@ async def test_a_redis_that_is_away_for_a_moment_is_waited_for(speaker: Speaker,
 
 async def test_a_redis_that_lost_its_scripts_gets_them_again(speaker: Speaker, ledger: Ledger) -> None:
     await speaker.say("s", "a")
-    await ledger.redis.script_flush()
+    await call(ledger.redis, "SCRIPT FLUSH")
     await speaker.say("s", "b")
 
 
@@ -380,7 +381,7 @@ async def test_a_redis_that_refuses_the_command_fails_that_turn_only(speaker: Sp
     async with speaker.turn("good") as good:
         bad = speaker.turn("bad", turn="t")
         await bad.open()
-        await ledger.redis.set(ledger.keys("bad").tokens("t"), "not a stream")
+        await call(ledger.redis, "SET", ledger.keys("bad").tokens("t"), "not a stream")
         await asyncio.gather(bad.send("a"), good.send("a"))
         with pytest.raises(Exception, match="WRONGTYPE"):
             await bad.end()

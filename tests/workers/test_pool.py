@@ -173,6 +173,21 @@ async def test_where_cancelling_closes_the_connection_a_spare_takes_over_at_once
 # idle and ageing connections
 
 
+async def test_when_one_connection_goes_silent_the_unused_ones_are_replaced() -> None:
+    """A NAT that has forgotten one connection has forgotten all that were as quiet."""
+    async with vendor() as here, here.account(min=3) as account:
+        await account.warmed()
+        stream = await account.stream(SPEC)
+        await eventually(lambda: here.opened == 4)
+        [pool] = account.pools
+        quiet = [connection for connection in pool._connections if not connection.active][:2]
+        for connection in quiet:
+            connection.idle_since -= 60
+        stream.fail(error("stalled"))
+        await eventually(lambda: pool.idle == 3 and not set(quiet) & set(pool._connections))
+        assert here.opened == 6  # the one that was just opened is not in doubt; two others came
+
+
 async def test_an_idle_connection_that_dies_is_noticed_and_replaced() -> None:
     async with vendor() as here, here.account(min=2) as account:
         await account.warmed()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from saystream.common.audio import AudioFormat
 from saystream.workers.providers.base import WordTime
 from saystream.workers.text.run import Run
-from saystream.workers.timeline import Timeline
+from saystream.workers.timeline import Timeline, TurnTooLong
 
 FORMAT = AudioFormat(sample_rate=8_000)
 TAG = re.compile(r"<[^<>]*>")
@@ -217,7 +217,7 @@ def test_a_rewritten_end_at_the_speed_of_speech_is_not_missing(end: str, said: s
 
 @pytest.mark.parametrize("said", [["three"], ["three", "dollars", "fifty"], ["three dollars fifty"]])
 def test_rewritten_words_do_not_stand_for_more_than_can_be_spoken_in_their_time(said: list[str]) -> None:
-    text = "It costs $3.50 today, and there is much more to say about that, for example who pays."
+    text = "It costs $3.50 here today, and there is much more to say about that, for example who pays."
     assert missing(text, "It", "costs", *said, word_s=0.3)
 
 
@@ -345,3 +345,76 @@ def cost_s(words: int, spoken: str) -> float:
 def test_the_cost_of_a_word_does_not_grow_with_the_text(spoken: str) -> None:
     short = min(cost_s(2_000, spoken) for _ in range(3))
     assert min(cost_s(20_000, spoken) for _ in range(2)) < 30 * short  # ten times the words; 100 times if it grew
+
+
+# the end of a word, where another worker is to go on
+
+
+def halting(timeline: Timeline) -> list[int]:
+    """Have it halt at the end of a word; returns where it did, as soon as it has."""
+    where: list[int] = []
+    timeline.halt_at_word(lambda: where.append(timeline.position))
+    return where
+
+
+def seconds_of_audio(timeline: Timeline, seconds: float) -> int:
+    """Give it audio; returns how many samples of it are to be published."""
+    return timeline.audio(bytes(round(seconds * 8_000) * 2)).samples
+
+
+def test_it_halts_at_the_end_of_the_word_that_is_being_spoken_and_takes_nothing_behind_it() -> None:
+    timeline = Timeline(FORMAT)
+    send(timeline, "Hello there, friend.")
+    timeline.words((WordTime("Hello", 0.0, 0.5), WordTime("there,", 0.5, 1.0), WordTime("friend.", 1.0, 1.5)))
+    seconds_of_audio(timeline, 0.7)
+    where = halting(timeline)
+    assert where == []
+    assert seconds_of_audio(timeline, 0.2) == 1_600
+    assert seconds_of_audio(timeline, 2.0) == 800
+    assert where == [8_000]
+    assert timeline.halted
+    assert (timeline.cut, timeline.spoken) == (8_000, len("Hello there,"))
+    assert seconds_of_audio(timeline, 1.0) == 0
+    assert (timeline.position, timeline.spoken) == (8_000, len("Hello there,"))
+
+
+def test_between_two_words_it_halts_at_once() -> None:
+    timeline = Timeline(FORMAT)
+    send(timeline, "Hello there")
+    timeline.words((WordTime("Hello", 0.0, 0.5), WordTime("there", 0.8, 1.3)))
+    seconds_of_audio(timeline, 0.7)
+    assert halting(timeline) == [5_600]
+    assert timeline.cut == 4_000
+    assert halting(Timeline(FORMAT)) == [0]
+
+
+def test_it_does_not_halt_in_the_middle_of_what_the_vendor_has_rewritten() -> None:
+    timeline = Timeline(FORMAT)
+    send(timeline, "It costs $3.50 here today")
+    spoken = ["It", "costs", "three", "dollars", "fifty", "here", "today"]
+    timeline.words(tuple(WordTime(word, number / 2, number / 2 + 0.4) for number, word in enumerate(spoken)))
+    seconds_of_audio(timeline, 1.45)  # to the gap behind "three"
+    where = halting(timeline)
+    assert where == []
+    seconds_of_audio(timeline, 9.0)
+    assert where == [27_200]
+    assert timeline.spoken == len("It costs $3.50 here today")
+
+
+def test_where_nobody_knows_where_words_end_it_takes_everything() -> None:
+    timeline = Timeline(FORMAT)
+    send(timeline, "Hello there")
+    seconds_of_audio(timeline, 0.5)
+    where = halting(timeline)
+    assert seconds_of_audio(timeline, 1.0) == 8_000
+    assert where == []
+    timeline.finished(len("Hello there"))
+    assert where == [12_000]
+
+
+def test_a_turn_gets_no_longer_than_allowed() -> None:
+    timeline = Timeline(FORMAT, most_s=1.0)
+    seconds_of_audio(timeline, 1.0)
+    with pytest.raises(TurnTooLong, match=r"limits\.turn_s = 1"):
+        seconds_of_audio(timeline, 0.1)
+    assert timeline.position == 8_000

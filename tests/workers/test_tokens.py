@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from saystream.common.errors import Fenced
+from saystream.common.errors import Fenced, InvalidToken
 from saystream.common.events import EndOfText, Flush, Text
 from saystream.common.ids import TurnRef
 from saystream.common.ledger import Ledger
@@ -17,10 +17,10 @@ from saystream.workers.turn_text import Sealed, TurnText
 
 
 @asynccontextmanager
-async def reading(url: str) -> AsyncIterator[tuple[Ledger, TokenReader]]:
+async def reading(url: str, turn_chars: int = 1000) -> AsyncIterator[tuple[Ledger, TokenReader]]:
     redis = connect(url)
     ledger = Ledger(redis)
-    async with TokenReader(ledger, lambda: connect(url, block_ms=BLOCK_MS), "w") as reader:
+    async with TokenReader(ledger, lambda: connect(url, block_ms=BLOCK_MS), "w", turn_chars) as reader:
         yield ledger, reader
     await redis.aclose()
 
@@ -118,3 +118,44 @@ async def test_a_turn_that_was_taken_again_is_read_on_when_its_earlier_attempt_l
         reader.remove(earlier)
         await ledger.append(ref, 1, [Text("a")])
         await asyncio.wait_for(until(text, "a"), 5)
+
+
+async def test_a_long_backlog_is_read_in_pages(redis_url: str) -> None:
+    async with reading(redis_url, turn_chars=10_000) as (ledger, reader):
+        ref = await opened(ledger, "t")
+        await ledger.append(ref, 1, [Text(f"{number} ") for number in range(1500)])
+        text = await reader.add(ref)
+        assert text.text == "".join(f"{number} " for number in range(1500))
+
+
+@pytest.mark.parametrize(
+    ("lost", "told"),
+    [([3], "Redis has lost token 3 of the text"), ([1, 2], "Redis has lost tokens 1 to 2 of the text")],
+)
+@pytest.mark.parametrize("before", [True, False])
+async def test_a_hole_in_the_numbers_stops_the_turn_and_is_named(
+    redis_url: str, lost: list[int], told: str, before: bool
+) -> None:
+    """Whether it is there when the turn is added, or comes later."""
+    async with reading(redis_url) as (ledger, reader):
+        ref = await opened(ledger, "t")
+        early = await reader.add(ref) if not before else None
+        for number in range(1, 6):
+            if number not in lost:
+                await ledger.append(ref, number, [Text(f"{number} ")])
+        text = early or await reader.add(ref)
+        with pytest.raises(InvalidToken, match=f"^{told}$"):
+            await text.until_stopped()
+        assert text.text == "".join(f"{number} " for number in range(1, lost[0]))
+
+
+async def test_a_text_that_is_too_long_stops_the_turn(redis_url: str) -> None:
+    async with reading(redis_url, turn_chars=10) as (ledger, reader):
+        ref = await opened(ledger, "t")
+        await ledger.append(ref, 1, [Text("a" * 10)])
+        text = await reader.add(ref)
+        assert not text.stopped
+        await ledger.append(ref, 2, [Text("b"), Text("c")])
+        with pytest.raises(InvalidToken, match="longer than 10 characters"):
+            await text.until_stopped()
+        assert text.text == "a" * 10

@@ -144,7 +144,7 @@ async def test_a_drain_lets_running_turns_end_and_takes_no_more(redis_url: str) 
         await way.say("s", "t", "one two three four five six seven")
         await way.standin.stats.until(lambda stats: stats.requests_started == 1)
         way.stops[0].set()
-        await eventually(lambda: way.workers[0]._draining)
+        await eventually(lambda: way.workers[0].draining)
         await way.say("other", "later", "Not by you.")
         await way.runs[0]
         heard = await way.hear("s", "t")
@@ -252,7 +252,8 @@ async def test_every_word_has_its_times_when_a_socket_breaks(redis_url: str) -> 
 
 async def test_a_long_text_that_is_there_at_once_does_not_keep_others_waiting(redis_url: str) -> None:
     """300,000 characters in one turn: a short turn beside it is spoken, and nobody's lease is lost."""
-    async with rig(redis_url, behaviour=Behaviour(speed=1.0)) as way, way.speaker() as speaker:
+    limits = {"turn_chars": 300_000, "ahead_chars": 300_000}
+    async with rig(redis_url, behaviour=Behaviour(speed=1.0), limits=limits) as way, way.speaker() as speaker:
         long = speaker.turn("long", turn="long")
         await long.open()
         await long.say("word " * 60_000)

@@ -8,6 +8,7 @@ from saystream.common.audio import AudioFormat
 from saystream.common.events import Begin, End, Splice, Word
 from saystream.common.ids import FENCE, EntryId
 from saystream.common.ledger import Claim, Outcome, Refusal
+from saystream.common.redis_client import call
 from saystream.common.request import TurnRequest
 from saystream.common.states import State
 from tests.common.stage import FORMAT, Stage, request
@@ -143,7 +144,7 @@ async def test_a_message_that_is_not_the_turns_own_is_acknowledged_and_gone(stag
     if ended:
         await stage.ledger.finish(claim, 1, State.DONE, 0, 0)
     before = await stage.dispatched()
-    await stage.redis.xadd(stage.keys().dispatch, {"turn": "t", "session": "s", "voice": "v"})
+    await call(stage.redis, "XADD", stage.keys().dispatch, "*", "turn", "t", "session", "s", "voice", "v")
     assert await stage.ledger.claim(await stage.take(), "w/2", attempts=3, format=FORMAT) is Refusal.ENDED
     assert await stage.dispatched() == before
     assert set(await stage.pending()) == set(before)
@@ -231,14 +232,14 @@ async def test_a_turn_that_waited_too_long_expires_when_its_time_to_speak_comes(
 
 async def test_a_turn_that_has_begun_does_not_expire(stage: Stage) -> None:
     first = await stage.speaking("t", start_within_ms=60_000)
-    await stage.redis.hset(stage.keys().turn("t"), "expires_ms", 1)
+    await call(stage.redis, "HSET", stage.keys().turn("t"), "expires_ms", 1)
     assert (await stage.claim(first.message)).attempt == 2
 
 
 async def test_a_message_whose_turn_is_no_longer_there_is_gone(stage: Stage) -> None:
     await stage.open("t")
     message = await stage.take()
-    await stage.redis.delete(stage.keys().turn("t"))
+    await call(stage.redis, "DEL", stage.keys().turn("t"))
     assert await stage.ledger.claim(message, "worker/1", attempts=3, format=FORMAT) is Refusal.GONE
     assert (await stage.dispatched(), await stage.pending()) == ({}, {})
 
@@ -247,7 +248,7 @@ async def test_a_session_does_not_wait_for_a_turn_that_is_no_longer_there(stage:
     await stage.open("t")
     await stage.open("next")
     message = await stage.take()
-    await stage.redis.delete(stage.keys().turn("t"))
+    await call(stage.redis, "DEL", stage.keys().turn("t"))
     await stage.ledger.claim(message, "worker/1", attempts=3, format=FORMAT)
     assert await stage.state("next") is State.READY
 
@@ -261,8 +262,8 @@ async def test_a_turn_whose_output_stream_is_gone_fails_and_the_stream_is_not_ma
     message = await stage.take()
     for _ in range(attempts_before):
         await stage.claim(message)
-    await stage.redis.delete(stage.keys().audio("s"))
+    await call(stage.redis, "DEL", stage.keys().audio("s"))
     assert await stage.ledger.claim(message, "worker/9", attempts=3, format=FORMAT) is Refusal.GONE
-    assert not await stage.redis.exists(stage.keys().audio("s"))
+    assert not await call(stage.redis, "EXISTS", stage.keys().audio("s"))
     assert (await stage.ledger.inspect("t")).cause == "the output stream is gone"
     assert (list((await stage.dispatched()).values()), await stage.pending()) == (["next"], {})

@@ -2,9 +2,10 @@
 
 import pytest
 
-from saystream.common.errors import Fenced
+from saystream.common.errors import AudioLost, Fenced
 from saystream.common.events import End
 from saystream.common.ledger import Claim, Outcome
+from saystream.common.redis_client import call
 from saystream.common.request import TurnRequest
 from saystream.common.states import State
 from tests.common.stage import FORMAT, Stage, request
@@ -12,15 +13,15 @@ from tests.common.stage import FORMAT, Stage, request
 REASONS = pytest.mark.parametrize("reason", [State.DONE, State.FAILED])
 
 
-async def finish(stage: Stage, claim: Claim, reason: State = State.DONE) -> None:
-    await stage.ledger.finish(claim, 2, reason, 480, 7, "" if reason is State.DONE else "no such voice")
+async def finish(stage: Stage, claim: Claim, reason: State = State.DONE, seq: int = 1) -> None:
+    await stage.ledger.finish(claim, seq, reason, 480, 7, "" if reason is State.DONE else "no such voice")
 
 
 @REASONS
 async def test_it_writes_the_end_and_the_record(stage: Stage, reason: State) -> None:
     claim = await stage.speaking("t")
     await stage.say(claim, 1)
-    await finish(stage, claim, reason)
+    await finish(stage, claim, reason, 2)
     cause = "" if reason is State.DONE else "no such voice"
     assert (await stage.output())[-1] == End(claim.entry(2), "t", reason, 480, 7, cause)
     snapshot = await stage.ledger.inspect("t")
@@ -136,7 +137,7 @@ async def test_where_the_turn_or_its_output_is_gone_it_is_fenced_and_changes_not
     stage: Stage, missing: str
 ) -> None:
     claim = await stage.speaking("t")
-    await stage.redis.delete(stage.keys().turn("t") if missing == "turn" else stage.audio_key(claim))
+    await call(stage.redis, "DEL", stage.keys().turn("t") if missing == "turn" else stage.audio_key(claim))
     before = await stage.dump()
     with pytest.raises(Fenced):
         await finish(stage, claim)
@@ -152,10 +153,22 @@ async def test_a_worker_ends_a_turn_as_done_or_failed_and_in_no_other_way(stage:
     assert await stage.dump() == before
 
 
+@pytest.mark.parametrize("seq", [1, 3])
+async def test_an_end_that_does_not_follow_the_last_entry_is_refused_because_something_was_lost(
+    stage: Stage, seq: int
+) -> None:
+    claim = await stage.speaking("t")
+    await stage.say(claim, 1)
+    before = await stage.dump()
+    with pytest.raises(AudioLost):
+        await finish(stage, claim, seq=seq)
+    assert await stage.dump() == before
+
+
 async def test_a_batch_that_arrives_again_after_the_end_changes_nothing(stage: Stage) -> None:
     claim = await stage.speaking("t")
     await stage.say(claim, 1)
-    await finish(stage, claim)
+    await finish(stage, claim, seq=2)
     before = await stage.dump()
     assert await stage.say(claim, 1) is Outcome.REPEATED
     assert await stage.dump() == before

@@ -8,6 +8,7 @@ from saystream.common.errors import TurnInterrupted, UnknownTurn
 from saystream.common.events import End
 from saystream.common.ids import FENCE, EntryId
 from saystream.common.ledger import Cut, Outcome
+from saystream.common.redis_client import call
 from saystream.common.states import State
 from tests.common.stage import Stage
 
@@ -147,7 +148,7 @@ async def test_waiting_turns_end_in_the_output_when_those_before_them_have_ended
     assert [event.reason for event in output if isinstance(event, End)] == [
         State.DONE, State.INTERRUPTED, State.DONE, State.INTERRUPTED,
     ]  # fmt: skip
-    assert await stage.redis.exists(stage.keys().waiting("s")) == 0
+    assert await call(stage.redis, "EXISTS", stage.keys().waiting("s")) == 0
 
 
 @pytest.mark.parametrize("reason", [State.DONE, State.FAILED])
@@ -197,13 +198,70 @@ async def test_a_session_that_nobody_knows_has_nothing_to_cut_and_is_not_made(st
     assert await stage.dump() == before
 
 
+async def test_that_others_interrupt_it_meanwhile_makes_no_difference(stage: Stage) -> None:
+    await stage.open("t")
+    cuts = await stage.ledger.interrupt("s", call_id="once")
+    for number in range(7):
+        await stage.open(f"t{number}")
+        await stage.ledger.interrupt("s", call_id=f"another {number}")
+    await stage.open("later")
+    before = await stage.dump()
+    assert await stage.ledger.interrupt("s", call_id="once") == cuts
+    assert await stage.dump() == before
+
+
+async def test_only_what_waits_ends_if_only_that_is_meant(stage: Stage) -> None:
+    claim = await stage.speaking("t")
+    waiting = [(turn, (await stage.open(turn)).number) for turn in ("u", "v")]
+    before = await stage.output()
+    cuts = await stage.ledger.interrupt("s", waiting_only=True)
+    assert cuts == tuple(Cut(turn, number, 0, 0) for turn, number in waiting)
+    assert [await stage.state(turn) for turn in "tuv"] == [State.SPEAKING, State.INTERRUPTED, State.INTERRUPTED]
+    assert await stage.output() == before
+    assert await stage.say(claim, 1) is Outcome.APPENDED
+    await stage.ledger.finish(claim, 2, State.DONE, 10, 0)
+    assert [event.turn for event in (await stage.output())[-3:]] == ["t", "u", "v"]
+    assert await stage.dispatched() == {}
+
+
+async def test_repeating_that_spares_a_turn_opened_since(stage: Stage) -> None:
+    await stage.open("t")
+    await stage.open("u")
+    cuts = await stage.ledger.interrupt("s", waiting_only=True, call_id="once")
+    await stage.open("later")
+    before = await stage.dump()
+    assert await stage.ledger.interrupt("s", waiting_only=True, call_id="once") == cuts
+    assert await stage.dump() == before
+    assert await stage.state("later") is State.WAITING
+
+
+async def test_where_nothing_waits_nothing_ends(stage: Stage) -> None:
+    await stage.open("t")
+    assert await stage.ledger.interrupt("s", waiting_only=True) == ()
+    assert await stage.state("t") is State.READY
+
+
+async def test_a_turn_cannot_be_meant_only_if_it_waits(stage: Stage) -> None:
+    with pytest.raises(ValueError, match="waiting_only is for a session"):
+        await stage.ledger.interrupt("s", "t", waiting_only=True)
+
+
+@WHOLE_SESSION_OR_ONE_TURN
+async def test_listeners_and_operators_are_told_the_cause(stage: Stage, turn: str) -> None:
+    await stage.speaking("t")
+    await stage.ledger.interrupt("s", turn, cause="text was lost")
+    end = (await stage.output())[-1]
+    assert isinstance(end, End)
+    assert end.cause == (await stage.ledger.inspect("t")).cause == "text was lost"
+
+
 async def test_streams_that_are_gone_are_not_made_anew(stage: Stage) -> None:
     await stage.speaking("t")
     keys = stage.keys()
-    await stage.redis.delete(keys.audio("s"), keys.tokens("t"))
+    await call(stage.redis, "DEL", keys.audio("s"), keys.tokens("t"))
     await stage.ledger.interrupt("s")
     assert await stage.state("t") is State.INTERRUPTED
-    assert await stage.redis.exists(keys.audio("s"), keys.tokens("t")) == 0
+    assert await call(stage.redis, "EXISTS", keys.audio("s"), keys.tokens("t")) == 0
 
 
 async def test_a_turn_that_nobody_knows_is_unknown_and_changes_nothing(stage: Stage) -> None:

@@ -1,28 +1,31 @@
 """Beside the steps: agreeing on shards, voices that are spoken, and looking at a turn."""
 
 import contextlib
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from saystream.common.errors import RedisUnavailable, ShardMismatch, UnknownTurn
 from saystream.common.events import EndOfText, Flush
 from saystream.common.keys import SHARDS
-from saystream.common.ledger import Ledger
+from saystream.common.ledger import Claim, Ledger
+from saystream.common.ledger.greeting import agree_on_shards
 from saystream.common.redis_client import Client, call, connect
 from saystream.common.states import State
 from tests.common.stage import FORMAT, Stage, request
+from tests.timing import MS
 
 
 async def test_the_first_process_writes_the_number_of_shards_and_others_agree(client: Client) -> None:
     for _ in range(2):
-        await Ledger(client, shards=16).agree_on_shards()
+        await agree_on_shards(client, 16)
     assert await call(client, "GET", SHARDS) == b"16"
 
 
 async def test_another_number_of_shards_is_refused_and_both_are_named(client: Client) -> None:
-    await Ledger(client, shards=16).agree_on_shards()
+    await agree_on_shards(client, 16)
     with pytest.raises(ShardMismatch, match=r"used with 16 shards.*started with 8: set shards = 16"):
-        await Ledger(client, shards=8).agree_on_shards()
+        await agree_on_shards(client, 8)
     assert await call(client, "GET", SHARDS) == b"16"
 
 
@@ -48,7 +51,7 @@ async def test_all_keys_of_a_session_lie_in_its_shard(client: Client) -> None:
         await ledger.open(request(f"t{number}", session))
         shard = ledger.keys(session).shard
         assert (await ledger.inspect(f"t{number}")).state is State.READY
-        assert await client.exists(f"saystream:{{{shard}}}:turn:t{number}") == 1
+        assert await call(client, "EXISTS", f"saystream:{{{shard}}}:turn:t{number}") == 1
     tags = {key.partition(b"}")[0] for key in await call(client, "KEYS", "*")}
     assert len(tags) > 1
 
@@ -101,3 +104,32 @@ async def test_inspect_does_not_count_the_seal(stage: Stage) -> None:
 async def test_a_turn_that_nobody_opened_is_unknown(client: Client) -> None:
     with pytest.raises(UnknownTurn):
         await Ledger(client, shards=4).inspect("t")
+
+
+async def test_what_a_producer_is_told_is_accepted_has_to_be_with_the_replicas(stage: Stage, redis_url: str) -> None:
+    """Here there are none, so that each such step says that it is not acknowledged, though it was carried out."""
+    async with contextlib.aclosing(connect(redis_url, timeout_s=500 * MS, replicas=1)) as replicated:
+        ledger = Ledger(replicated)
+
+        async def refused(step: Callable[[], Awaitable[object]]) -> None:
+            for _ in range(2):  # nor does it say so when it is repeated and finds nothing to do
+                with pytest.raises(RedisUnavailable, match="does not answer"):
+                    await step()
+
+        await refused(lambda: ledger.open(request("t")))
+        claim = await ledger.claim(await stage.take(), "w/1", attempts=3, format=FORMAT)
+        assert isinstance(claim, Claim)
+        await refused(lambda: ledger.finish(claim, 1, State.FAILED, 0, 0, "no such voice"))
+        await refused(lambda: ledger.interrupt("s"))
+        assert await stage.state("t") is State.FAILED
+
+
+async def test_what_a_worker_can_do_again_does_not_wait_for_replicas(stage: Stage, redis_url: str) -> None:
+    claim = await stage.speaking("t")
+    async with contextlib.aclosing(connect(redis_url, timeout_s=500 * MS, replicas=1)) as replicated:
+        ledger = Ledger(replicated)
+        await ledger.played(claim.ref, 1, 1)
+        await ledger.report_cursor("s", "phone", claim.entry(0))
+        await ledger.release(claim)
+        await ledger.expire_late(0)
+        assert await ledger.heard(claim.ref)

@@ -1,17 +1,18 @@
 """Opening gives a turn its number and its place in the session, once."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from saystream.common.errors import SessionBusy, TurnConflict
+from saystream.common.errors import Overloaded, SessionBusy, TurnConflict
 from saystream.common.events import Begin
 from saystream.common.keys import SHARDS, ShardKeys
 from saystream.common.ledger import Cut, Ledger
-from saystream.common.redis_client import call
+from saystream.common.redis_client import Client, call
 from saystream.common.states import State
-from tests.common.stage import Stage, request
+from tests.common.stage import FORMAT, Stage, request
 from tests.timing import eventually
 
 
@@ -121,19 +122,51 @@ async def test_a_turn_that_was_refused_can_be_opened_later(stage: Stage) -> None
 
 @pytest.mark.parametrize("waiting_turns", [0, 2])
 async def test_a_session_takes_so_many_waiting_turns_and_refuses_the_next(stage: Stage, waiting_turns: int) -> None:
-    await stage.open("speaker", waiting_turns=waiting_turns)
+    await stage.open("speaker", bounds={"waiting_turns": waiting_turns})
     for number in range(waiting_turns):
-        await stage.open(f"t{number}", waiting_turns=waiting_turns)
+        await stage.open(f"t{number}", bounds={"waiting_turns": waiting_turns})
     before = await stage.dump()
     with pytest.raises(SessionBusy, match=f"{waiting_turns} turns wait already"):
-        await stage.open("one-too-many", waiting_turns=waiting_turns)
+        await stage.open("one-too-many", bounds={"waiting_turns": waiting_turns})
     assert await stage.dump() == before
+
+
+async def test_where_too_many_turns_wait_for_a_worker_another_one_is_refused(stage: Stage) -> None:
+    bounds = {"ready_turns": 2}
+    for session in ("a", "b"):
+        await stage.open(session, session, bounds=bounds)
+    before = await stage.dump()
+    with pytest.raises(Overloaded, match="turn c: Too many turns wait for a worker"):
+        await stage.open("c", "c", bounds=bounds)
+    assert await stage.dump() == before
+
+
+async def test_turns_in_a_workers_hands_do_not_wait_for_one(stage: Stage) -> None:
+    bounds = {"ready_turns": 2}
+    for session in ("a", "b"):
+        await stage.open(session, session, bounds=bounds)
+    await stage.take()
+    assert (await stage.open("c", "c", bounds=bounds)).state is State.READY
+
+
+async def test_where_no_worker_has_ever_been_all_turns_wait_for_one(client: Client) -> None:
+    ledger = Ledger(client, bounds=replace(Ledger(client).bounds, ready_turns=1))
+    await ledger.open(request("a", "a"))
+    with pytest.raises(Overloaded):
+        await ledger.open(request("b", "b"))
+
+
+async def test_a_turn_that_takes_anothers_place_or_waits_behind_it_asks_for_no_other_worker(stage: Stage) -> None:
+    bounds = {"ready_turns": 1}
+    await stage.open("t", bounds=bounds)
+    assert (await stage.open("u", on_busy="interrupt", bounds=bounds)).state is State.READY
+    assert (await stage.open("v", bounds=bounds)).state is State.WAITING
 
 
 async def test_interrupt_on_a_full_session_opens(stage: Stage) -> None:
     await stage.open("speaker")
-    await stage.open("waiting", waiting_turns=1)
-    assert (await stage.open("t", on_busy="interrupt", waiting_turns=1)).state is State.READY
+    await stage.open("waiting", bounds={"waiting_turns": 1})
+    assert (await stage.open("t", on_busy="interrupt", bounds={"waiting_turns": 1})).state is State.READY
 
 
 async def test_interrupt_cuts_off_all_that_speaks_and_waits_and_returns_the_cuts_in_order(stage: Stage) -> None:
@@ -175,36 +208,51 @@ async def test_of_eight_turns_opened_at_once_one_is_ready_and_the_others_wait(st
 
 
 async def test_numbers_go_on_above_the_old_ones_after_a_session_has_expired(stage: Stage) -> None:
-    forgetful = Ledger(stage.redis, retention_ms=1000)
+    forgetful = stage.bounded(retention_ms=1000)
     before = await forgetful.open(request("t"))
 
     async def forgotten() -> bool:
-        return not await stage.redis.exists(stage.keys().session("s"), stage.keys().audio("s"))
+        return not await call(stage.redis, "EXISTS", stage.keys().session("s"), stage.keys().audio("s"))
 
     await eventually(forgotten)
     assert (await forgetful.open(request("u"))).number > before.number
 
 
 async def test_everything_expires_but_the_shard_count_and_dispatch(stage: Stage) -> None:
-    await stage.ledger.agree_on_shards()
+    await stage.ledger.greet()
     await stage.ledger.announce(["narrator"])
     failed = await stage.speaking("failed")
     await stage.append("failed", 1, "Hello")
     await stage.say(failed, 1)
     for turn in ("speaking", "waiting", "interrupted"):
-        await stage.open(turn)
+        await stage.open(turn, start_within_ms=60_000)
     await stage.ledger.interrupt("s", "interrupted")
+    await stage.ledger.report_cursor("s", "phone", failed.entry(1))
+    await stage.ledger.played(failed.ref, 10, 5)
     await stage.ledger.finish(failed, 2, State.FAILED, 10, 0, "no voice")
     await stage.claim(await stage.take())
 
     keys = await call(stage.redis, "KEYS", "*")
-    assert len(keys) == 4 * 2 + 3 + 4  # turns and tokens; session, waiting, audio; shards, voices, dispatch, dead
+    of_turns, of_session = 4 * 2, 5  # turns and tokens; session, waiting, audio, kept, cursors
+    assert len(keys) == of_turns + of_session + 5  # shards, voices, dispatch, dead, deadlines
     forever = {key.decode() for key in keys if await call(stage.redis, "PTTL", key) == -1}
     assert forever == {SHARDS, ShardKeys(0).dispatch}
 
 
+async def test_nothing_is_left_for_ever_by_a_turn_that_was_forgotten_while_it_spoke(stage: Stage) -> None:
+    await stage.open("t")
+    message = await stage.take()
+    await stage.open("waiting")
+    await stage.ledger.interrupt("s", "waiting")
+    await call(stage.redis, "DEL", stage.keys().turn("t"))
+    await stage.ledger.claim(message, "w/1", attempts=3, format=FORMAT)
+    assert (await stage.output())[-1].turn == "waiting"
+    for key in await call(stage.redis, "KEYS", "*"):
+        assert key.decode() == stage.keys().dispatch or await call(stage.redis, "PTTL", key) > 0, key
+
+
 async def test_what_is_opened_outlives_its_last_change_by_the_retention_time(stage: Stage) -> None:
-    short = Ledger(stage.redis, retention_ms=50_000)
+    short = stage.bounded(retention_ms=50_000)
     await short.open(request("t"))
     keys = stage.keys()
     for key in (keys.turn("t"), keys.tokens("t"), keys.session("s"), keys.audio("s")):
@@ -218,7 +266,7 @@ async def test_every_step_of_a_turn_puts_off_the_expiry_of_all_that_its_session_
     await stage.open("next")
     needed = {keys.turn("t"), keys.tokens("t"), keys.session("s"), keys.audio("s")}
     for key in needed | {keys.turn("next"), keys.tokens("next"), keys.waiting("s")}:
-        await stage.redis.pexpire(key, 50_000)
+        await call(stage.redis, "PEXPIRE", key, 50_000)
     match step:
         case "open":
             await stage.open("another")
@@ -240,8 +288,8 @@ async def test_every_step_of_a_turn_puts_off_the_expiry_of_all_that_its_session_
 
 
 async def test_keep_puts_the_expiry_off(stage: Stage) -> None:
-    await Ledger(stage.redis, retention_ms=50_000).open(request("t"))
-    await Ledger(stage.redis, retention_ms=80_000).keep([request("t").ref])
+    await stage.bounded(retention_ms=50_000).open(request("t"))
+    await stage.bounded(retention_ms=80_000).keep([request("t").ref])
     keys = stage.keys()
     for key in (keys.turn("t"), keys.tokens("t"), keys.session("s"), keys.audio("s")):
         assert await call(stage.redis, "PTTL", key) > 50_000

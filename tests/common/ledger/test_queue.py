@@ -122,7 +122,7 @@ async def test_a_message_whose_entry_was_deleted_is_not_handed_out(stage: Stage)
     lost, kept = await stage.queue.ready(2, 1)
     for message in (lost, kept):
         await stage.fall_silent(message)
-    await stage.redis.xdel(ShardKeys(0).dispatch, lost.id)
+    await call(stage.redis, "XDEL", ShardKeys(0).dispatch, lost.id)
     assert await stage.other.abandoned(LONG_AGO_MS, 10) == [kept]
 
 
@@ -134,6 +134,21 @@ async def test_renewing_keeps_others_from_taking_over(stage: Stage) -> None:
     renewed = await stage.queue.renew(message.id for message in messages[:2])
     assert renewed == {message.id for message in messages[:2]}
     assert await stage.other.abandoned(LONG_AGO_MS, 10) == [messages[2]]
+
+
+async def test_renewing_takes_nothing_back_that_another_worker_has(stage: Stage) -> None:
+    await open_many(stage, 2)
+    lost, kept = await stage.queue.ready(2, 1)
+    await stage.fall_silent(lost)
+    assert await stage.other.abandoned(LONG_AGO_MS, 10) == [lost]
+    assert await stage.queue.renew([lost.id, kept.id]) == {kept.id}
+    assert (await stage.pending())[lost.id] != (await stage.pending())[kept.id]
+
+
+async def test_more_leases_than_a_script_can_put_on_its_stack_are_renewed(stage: Stage) -> None:
+    await open_many(stage, 2500)
+    ids = {message.id for message in await stage.queue.ready(2500, 1)}
+    assert await stage.queue.renew(ids) == ids
 
 
 async def test_renewing_tells_which_turns_have_ended(stage: Stage) -> None:

@@ -7,6 +7,7 @@ import pytest
 from saystream.common.errors import Fenced
 from saystream.common.events import Splice
 from saystream.common.ledger import Outcome, Refusal
+from saystream.common.redis_client import call
 from saystream.common.states import State
 from tests.common.stage import FORMAT, Stage
 from tests.timing import MS
@@ -60,7 +61,7 @@ async def test_the_turn_keeps_its_place_before_those_that_wait(stage: Stage) -> 
 
 async def test_a_released_turn_does_not_expire(stage: Stage) -> None:
     claim = await stage.speaking("t", start_within_ms=60_000)
-    await stage.redis.hset(stage.keys().turn("t"), "expires_ms", 1)
+    await call(stage.redis, "HSET", stage.keys().turn("t"), "expires_ms", 1)
     await stage.ledger.release(claim)
     assert (await stage.claim(await stage.take())).attempt == 2
 
@@ -100,7 +101,7 @@ async def test_a_turn_that_has_ended_is_fenced_and_changes_nothing(stage: Stage,
         case "interrupted":
             await stage.ledger.interrupt("s")
         case "gone":
-            await stage.redis.delete(stage.keys().turn("t"))
+            await call(stage.redis, "DEL", stage.keys().turn("t"))
     before = await stage.dump()
     with pytest.raises(Fenced):
         await stage.ledger.release(claim)

@@ -11,7 +11,6 @@ from saystream.common.redis_client import call
 from saystream.common.states import FINAL, NEXT, State
 from tests.common.stage import Stage
 
-ON_SHARED = [scripts.OPEN, scripts.CLAIM, scripts.FINISH, scripts.RELEASE, scripts.INTERRUPT]
 LIST_TABLE = """
 local pairs_of_states = {}
 for from, row in pairs(NEXT) do
@@ -26,7 +25,7 @@ def name_of(script: Script) -> str:
     return script.name
 
 
-@pytest.mark.parametrize("script", ON_SHARED, ids=name_of)
+@pytest.mark.parametrize("script", scripts.STEPS, ids=name_of)
 async def test_the_lua_table_of_states_is_the_python_one(stage: Stage, script: Script) -> None:
     table = script.source.splitlines()[0]
     found = {(a.decode(), b.decode()) for a, b in await call(stage.redis, "EVAL", f"{table}\n{LIST_TABLE}", 0)}
@@ -34,13 +33,13 @@ async def test_the_lua_table_of_states_is_the_python_one(stage: Stage, script: S
     assert found == rows | {(state.value, to.value) for state, following in NEXT.items() for to in following}
 
 
-@pytest.mark.parametrize("script", ON_SHARED, ids=name_of)
+@pytest.mark.parametrize("script", scripts.STEPS, ids=name_of)
 def test_the_lua_fence_is_the_python_one(script: Script) -> None:
     assert re.findall(r"^local FENCE = (\d+)", script.source, re.MULTILINE) == [str(FENCE)]
 
 
 async def test_the_digest_is_the_servers_own(stage: Stage) -> None:
-    for script in (*ON_SHARED, scripts.LEAVE):
+    for script in (*scripts.STEPS, scripts.LATE, scripts.LEAVE):
         assert await call(stage.redis, "SCRIPT LOAD", script.source) in (script.digest, script.digest.encode())
 
 
@@ -67,9 +66,9 @@ async def test_every_step_goes_on_when_the_server_has_forgotten_the_scripts(stag
 
 async def test_a_step_runs_by_its_digest_once_the_server_knows_it(stage: Stage) -> None:
     await stage.open("t")
-    await stage.redis.config_resetstat()
+    await call(stage.redis, "CONFIG RESETSTAT")
     await stage.open("u")
-    statistics = await stage.redis.info("commandstats")
+    statistics = await call(stage.redis, "INFO", "commandstats")
     assert statistics["cmdstat_evalsha"]["calls"] == 1
     assert "cmdstat_eval" not in statistics
 

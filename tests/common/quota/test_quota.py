@@ -258,7 +258,7 @@ async def test_a_refusal_leaves_one_place_at_least_and_never_raises_the_limit(cr
 
 async def test_a_refusal_that_is_told_twice_counts_once(crew: Crew) -> None:
     mate = await crew.hire(5)
-    async with connect(crew.url) as redis:
+    async with contextlib.aclosing(connect(crew.url)) as redis:
         await call(redis, "SCRIPT LOAD", REFUSE.source)  # the lost reply is to be the script's own
     leases = [await mate.quota.take() for _ in range(4)]
     async with mate.wire.reply_lost_after(REFUSE.digest.encode()) as lost:

@@ -172,7 +172,7 @@ async def test_a_server_that_cannot_take_writes_now_is_unavailable_whatever_the_
     async with contextlib.aclosing(connect(make_redis().url)) as redis:
         ledger = Ledger(redis)
         await ledger.open(request("t"))
-        await redis.hset(ledger.keys("s").turn("t"), "message", "1-0")
+        await call(redis, "HSET", ledger.keys("s").turn("t"), "message", "1-0")
         await call(redis, *REFUSALS[refusal])
         with pytest.raises(RedisUnavailable):
             await STEPS[step](ledger)

@@ -1,0 +1,122 @@
+"""Dead letters: turns that failed on every attempt, and speaking them after all."""
+
+import re
+from functools import partial
+from heapq import merge
+from itertools import islice
+
+from saystream.common.errors import TextGone, UnknownLetter
+from saystream.common.events import EndOfText, Fields, Seal, Text, TokenEvent
+from saystream.common.ids import EntryId, TurnRef, turn_id
+from saystream.common.keys import ShardKeys
+from saystream.common.ledger import tokens
+from saystream.common.ledger.answers import DeadLetter, Opened
+from saystream.common.ledger.bounds import Bounds
+from saystream.common.ledger.opening import open_turn
+from saystream.common.ledger.steps import Steps
+from saystream.common.redis_client import call, call_all
+from saystream.common.request import TurnRequest
+
+_ID = re.compile(r"(\d{1,5}):(\d{1,19}-\d{1,19})", re.ASCII)
+#: Token events that are appended in one round trip.
+AT_ONCE = 500
+#: More token events than a turn can have.
+_ALL = 1_000_000
+
+
+async def newest(steps: Steps, count: int) -> list[DeadLetter]:
+    """Read up to ``count`` letters of all shards, the newest first; without their text."""
+    of_shards = []
+    for shard in range(steps.shards):
+        entries = await call(steps.redis, "XREVRANGE", ShardKeys(shard).dead, "+", "-", "COUNT", count)
+        of_shards.append([_letter(shard, entry_id, fields) for entry_id, fields in entries])
+    return list(islice(merge(*of_shards, key=lambda letter: -letter.at_ms), count))
+
+
+async def read(steps: Steps, letter: str) -> DeadLetter:
+    """Read one letter, with what is left of its text; raises UnknownLetter."""
+    shard, entry = _parse(steps, letter)
+    for entry_id, fields in await call(steps.redis, "XRANGE", ShardKeys(shard).dead, str(entry), str(entry)):
+        said = await events(steps, _letter(shard, entry_id, fields).request.ref)
+        return _letter(shard, entry_id, fields, "".join(getattr(event, "text", "") for event in said))
+    raise UnknownLetter(f"{letter}: {UnknownLetter.__doc__}")
+
+
+async def drop(steps: Steps, letter: str) -> None:
+    """Delete a letter; one that is not there is no error."""
+    shard, entry = _parse(steps, letter)
+    await call(steps.redis, "XDEL", ShardKeys(shard).dead, str(entry))
+
+
+async def redrive(steps: Steps, bounds: Bounds, letter: str, *, rest: bool) -> Opened:
+    """Speak the turn of a letter again; see `Ledger.redrive`."""
+    found = await read(steps, letter)
+    ref, said = again(found).ref, still_to_say(found, await events(steps, found.request.ref), rest=rest)
+    opened = await open_turn(steps, bounds, again(found))
+    send_all = partial(call_all, steps.redis, replicated=True)
+    for first in range(0, len(said), AT_ONCE):
+        batch = tokens.Batch(ref, first + 1, said[first : first + AT_ONCE])
+        [refusal] = await tokens.append(send_all, steps.keys, [batch])
+        if refusal is not None:
+            raise refusal
+    await drop(steps, letter)
+    return opened
+
+
+async def events(steps: Steps, ref: TurnRef) -> list[TokenEvent]:
+    """Read what a producer said of a turn, as far as it is still in Redis."""
+    found = await tokens.read(steps.redis, steps.keys(ref.session).tokens(ref.turn), 0, _ALL)
+    return [event for _, event in found if not isinstance(event, Seal | EndOfText)]
+
+
+def again(letter: DeadLetter) -> TurnRequest:
+    """Return the request for speaking a letter's turn again.
+
+    Its id follows from the letter's, so that to ask twice is to ask once.
+    """
+    given = letter.request.model_dump(exclude={"turn", "on_busy", "start_within_ms"})
+    return TurnRequest.check(turn=turn_id(f"redriven:{letter.id}"), on_busy="queue", start_within_ms=0, **given)
+
+
+def still_to_say(letter: DeadLetter, said: list[TokenEvent], *, rest: bool) -> list[TokenEvent]:
+    """Return the token events of the turn that speaks a letter again; raises TextGone if there is nothing to say.
+
+    Args:
+        letter: what is to be said again.
+        said: see `events`.
+        rest: only what follows the text that has been spoken; `spoken` lies between two words.
+    """
+    skip = letter.spoken if rest else 0
+    kept: list[TokenEvent] = []
+    for event in said:
+        if isinstance(event, Text):
+            if event.text[skip:]:
+                kept.append(Text(event.text[skip:]))
+            skip = max(0, skip - len(event.text))
+        elif kept:
+            kept.append(event)
+    if not kept:
+        raise TextGone(letter.request.turn, "It was spoken to its end." if said and rest else "")
+    return [*kept, EndOfText()]
+
+
+def _letter(shard: int, entry_id: bytes, fields: Fields, text: str = "") -> DeadLetter:
+    entry = EntryId.parse(entry_id)
+    return DeadLetter(
+        id=f"{shard}:{entry}",
+        request=TurnRequest.model_validate_json(fields[b"request"]),
+        cause=fields[b"cause"].decode(),
+        attempts=int(fields[b"attempts"]),
+        samples=int(fields[b"samples"]),
+        spoken=int(fields[b"spoken"]),
+        at_ms=entry.major,  # dead letters have ids of Redis' own, from its clock
+        text=text,
+    )
+
+
+def _parse(steps: Steps, letter: str) -> tuple[int, EntryId]:
+    """Read a letter's id; raises UnknownLetter."""
+    found = _ID.fullmatch(letter)
+    if found is None or int(found[1]) >= steps.shards:
+        raise UnknownLetter(f"{letter!r} is not the id of a dead letter: it looks like 0:1234-5")
+    return int(found[1]), EntryId.parse(found[2])

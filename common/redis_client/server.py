@@ -1,0 +1,109 @@
+"""One server and the connections to it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from redis import exceptions
+from redis.asyncio import BlockingConnectionPool, Connection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from saystream.common.errors import InvalidInput
+from saystream.common.redis_client.address import without_password
+
+
+class Server:
+    """One server; it is connected to when it is first asked something.
+
+    redis-py connects, packs nothing and repeats nothing: its own way from a command to its reply takes more than twice
+    the processor time (docs/performance.md).
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``.
+        timeout_s: how long connecting may take.
+        connections: sockets at most; a round trip beyond that waits for a free one.
+
+    Attributes:
+        where: its address.
+        host: the part of it before the port; empty for a Unix socket.
+        retired: whether another server has taken its place: what it says is not to be believed any more.
+
+    Raises:
+        InvalidInput: the URL is none.
+    """
+
+    def __init__(self, url: str, timeout_s: float, connections: int) -> None:
+        self.where = without_password(url)
+        self.retired = False
+        try:
+            self._pool = BlockingConnectionPool.from_url(
+                url,
+                timeout=None,
+                protocol=2,
+                decode_responses=False,
+                retry=Retry(NoBackoff(), 0),
+                retry_on_error=[],
+                socket_timeout=None,
+                socket_connect_timeout=timeout_s,
+                max_connections=connections,
+                **({} if url.startswith("unix://") else {"socket_keepalive": True}),
+            )
+        except ValueError:  # whose text may hold a part of the password
+            hint = "write / : @ ? in its password as %2F %3A %40 %3F"
+            raise InvalidInput(f"{self.where!r} is not a Redis URL: {hint}") from None
+        self.host = str(self._pool.connection_kwargs.get("host", ""))
+        # redis-py has no annotations for these.
+        self._take: Callable[[], Awaitable[Connection]] = self._pool.get_connection
+
+    def __repr__(self) -> str:
+        return f"<Server {self.where}{' [retired]' if self.retired else ''}>"
+
+    async def round_trip(self, packed: bytes, count: int) -> list[Any]:
+        """Send packed commands and read so many replies; an error of Redis stands in the place of its reply.
+
+        Raises:
+            RedisError, OSError: there is no answer.
+        """
+        connection = await self._take()
+        try:
+            return await exchange(connection, packed, count)
+        finally:
+            if self.retired:
+                await connection.disconnect(nowait=True)
+            await self._pool.release(connection)
+
+    async def connection(self) -> Connection:
+        """Return a new connection that is the caller's own; it is to be disconnected in the end."""
+        connection: Connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        connect: Callable[[], Awaitable[None]] = connection.connect
+        try:
+            await connect()
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        return connection
+
+    async def retire(self) -> None:
+        """Let it go: nothing that it still answers counts."""
+        self.retired = True
+        await self._pool.disconnect(inuse_connections=False)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._pool.disconnect()
+
+
+async def exchange(connection: Connection, packed: bytes, count: int) -> list[Any]:
+    """Send packed commands on a connection and read so many replies; disconnects if that does not succeed."""
+    replies: list[Any] = []
+    try:
+        await connection.send_packed_command([packed])
+        for _ in range(count):
+            try:
+                replies.append(await connection.read_response(disable_decoding=True))
+            except exceptions.ResponseError as error:
+                replies.append(error)
+    except BaseException:  # whatever else comes on it would answer somebody else's question
+        await connection.disconnect(nowait=True)
+        raise
+    return replies

@@ -1,0 +1,140 @@
+"""The commands of ``saystream dead``, their options and their help."""
+
+from typing import Annotated
+
+import typer
+
+from saystream.compose.cli.options import ConfigOption, JsonOption, RedisOption, VerboseOption
+from saystream.compose.cli.sentences import sentences
+
+dead_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+IdsArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="ID...", show_default=False, help="Their ids, as `list` shows them.")
+]
+
+
+@dead_app.callback()
+def dead() -> None:
+    """Deal with turns that failed on every attempt.
+
+    A turn that could not be spoken ends as failed and is kept, with its text and the cause, until somebody deals with
+    it or the retention time is over.
+
+    \b
+    Examples:
+      saystream dead list
+      saystream dead show 0:1732201200000-0
+      saystream dead redrive 0:1732201200000-0 --rest
+      saystream dead drop --all --yes
+    """
+
+
+@dead_app.command("list")
+@sentences
+def list_(
+    count: Annotated[
+        int, typer.Option("--count", "-n", metavar="N", min=1, help="So many at most, newest first.")
+    ] = 50,
+    redis: RedisOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = 0,
+) -> None:
+    """List them: which turn, when it failed, and why.
+
+    \b
+    Examples:
+      saystream dead list
+      saystream dead list --count 1000 --json
+    """
+    from saystream.compose.cli import dead as does
+    from saystream.compose.cli import running, target
+
+    running.show_logs(verbose)
+    settings, url = target.find(redis, config)
+    running.finish(does.show_list(count, settings, url, json=json))
+
+
+@dead_app.command()
+@sentences
+def show(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="Its id, as `list` shows it.")],
+    redis: RedisOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = 0,
+) -> None:
+    """Show one of them: its request, its text, and how much of it was spoken.
+
+    \b
+    Example:
+      saystream dead show 0:1732201200000-0
+    """
+    from saystream.compose.cli import dead as does
+    from saystream.compose.cli import running, target
+
+    running.show_logs(verbose)
+    settings, url = target.find(redis, config)
+    running.finish(does.show_one(id_, settings, url, json=json))
+
+
+@dead_app.command()
+@sentences
+def redrive(
+    ids: IdsArgument = None,
+    all_: Annotated[bool, typer.Option("--all", help="All of them, oldest first.")] = False,
+    rest: Annotated[
+        bool, typer.Option("--rest", help="Say only what was not spoken, not all of the text again.")
+    ] = False,
+    redis: RedisOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = 0,
+) -> None:
+    """Say them again, each as a new turn of its session.
+
+    One that is open again is a dead letter no more. Exit code 1 if one of them could not be said again; it stays.
+
+    \b
+    Examples:
+      saystream dead redrive 0:1732201200000-0
+      saystream dead redrive 0:1732201200000-0 --rest
+      saystream dead redrive --all
+    """
+    from saystream.compose.cli import dead as does
+    from saystream.compose.cli import running, target
+
+    running.show_logs(verbose)
+    settings, url = target.find(redis, config)
+    running.finish(does.redrive(does.Chosen(ids or [], all=all_), settings, url, rest=rest, json=json))
+
+
+@dead_app.command()
+@sentences
+def drop(
+    ids: IdsArgument = None,
+    all_: Annotated[bool, typer.Option("--all", help="All of them; needs --yes.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="They are gone for good, and that is wanted.")] = False,
+    redis: RedisOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = 0,
+) -> None:
+    """Forget them.
+
+    Exit code 1 if one of them is not there.
+
+    \b
+    Examples:
+      saystream dead drop 0:1732201200000-0
+      saystream dead drop --all --yes
+    """
+    from saystream.compose.cli import dead as does
+    from saystream.compose.cli import running, target
+
+    running.show_logs(verbose)
+    chosen = does.Chosen(ids or [], all=all_)
+    does.check_drop(chosen, yes=yes)
+    settings, url = target.find(redis, config)
+    running.finish(does.drop(chosen, settings, url, json=json))

@@ -1,0 +1,185 @@
+"""A place in a session's output stream: finding it, and reading what comes behind it, with every loss told."""
+
+import logging
+from dataclasses import replace
+from enum import Enum
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from saystream.common.events import Begin, End, Fields, decode_output
+from saystream.common.ids import FENCE, EntryId, SessionId
+from saystream.common.keys import keys_of
+from saystream.common.redis_client import Client, call
+from saystream.consumer.continuity import Continuity
+from saystream.consumer.events import Event, Gap, Unreadable, next_id, previous_id
+
+logger = logging.getLogger(__name__)
+
+#: Entries in one reply: the most that a listener holds, and that Redis holds for one that has stopped reading its
+#: socket. At 100 ms of 24 kHz audio each it is 300 KB.
+BATCH = 64
+#: Stands before every entry.
+NOTHING_YET = EntryId(0, 0)
+
+
+class Start(Enum):
+    """Where listening starts, other than behind a cursor."""
+
+    LIVE = "live"
+    BEGINNING = "beginning"
+
+
+#: From now on; if a turn is being spoken, its `Begin` comes first.
+LIVE = Start.LIVE
+#: With the oldest entry of the session.
+BEGINNING = Start.BEGINNING
+
+
+class Place:
+    """Where one listener is.
+
+    Args:
+        redis: for one command at a time, which may wait.
+        session: what is listened to.
+        start: where.
+        shards: how many there are.
+        block_ms: how long one command waits for news, in milliseconds.
+
+    Attributes:
+        cursor: the last event that was handed over; None before there is one. Reading goes on behind it: whoever hands
+            events over moves it.
+    """
+
+    def __init__(
+        self, redis: Client, session: SessionId, start: Start | EntryId | str, shards: int, block_ms: int
+    ) -> None:
+        keys = keys_of(session, shards)
+        self.cursor: EntryId | None = None if isinstance(start, Start) else _checked(start)
+        self._session = session
+        self._live = start is LIVE
+        self._stream, self._hash = keys.audio(session), keys.session(session)
+        self._redis, self._block_ms = redis, block_ms
+        self._continuity = Continuity.beginning()
+        self._heard: tuple[int, bytes] | None = None  # the attempt that is being heard, by its number and its owner
+
+    def __str__(self) -> str:
+        return str(self.cursor or ("live" if self._live else "the beginning"))
+
+    async def find(self) -> list[Event]:
+        """Get ready to read behind the cursor; returns what has to be told before.
+
+        At the start, and again after each outage or long pause, when much may have happened.
+        """
+        if self.cursor is not None:
+            return await self._resume(self.cursor)
+        if self._live:
+            return await self._join()
+        self._continuity = Continuity.beginning()
+        return []
+
+    async def _join(self) -> list[Event]:
+        """Find the live point, once: an id that is asked for anew each time (``$``) loses what comes in between."""
+        info = await self._stream_info()
+        if info is None:  # no stream yet, so that all that will ever come is new
+            self._live = False
+            return []
+        last_id, last_entry = EntryId.parse(info["last-generated-id"]), info["last-entry"]
+        last = _decode(*last_entry) if last_entry else None
+        told: list[Event] = []
+        if last is not None and not isinstance(last, End):
+            turn = (EntryId.of(last_id.number, 0, 0), EntryId.of(last_id.number, FENCE, 0))
+            for entry in await call(self._redis, "XRANGE", self._stream, *map(str, turn), "COUNT", 1):
+                first = _decode(*entry)
+                # Resuming with the cursor of this copy does not repeat what was said before the live point.
+                told.append(replace(first, cursor=last_id) if isinstance(first, Begin) else _lost_begin(last_id))
+        self.cursor, self._continuity = last_id, Continuity.after(last_id, last)
+        return told
+
+    async def _resume(self, cursor: EntryId) -> list[Event]:
+        if self._heard and self._heard[0] == cursor.major and (lost := await self._forgotten(cursor, self._heard[1])):
+            return [lost]
+        if entries := await call(self._redis, "XRANGE", self._stream, str(cursor), str(cursor)):
+            self._continuity = Continuity.after(cursor, _decode(*entries[0]))
+            return []
+        info = await self._stream_info()
+        if info is None:
+            self._continuity = Continuity.missing(cursor)
+            return []
+        last = EntryId.parse(info["last-generated-id"])
+        if last <= cursor:  # nothing has followed it yet
+            self._continuity = Continuity.after(cursor)
+            return []
+        if info["length"] == 0 and last.attempt:  # all that has followed it is gone; attempt 0 is no entry
+            self._continuity = Continuity.after(last)
+            return [Gap(last, cursor, next_id(last))]
+        self._continuity = Continuity.missing(cursor)
+        return []
+
+    async def _forgotten(self, cursor: EntryId, owner: bytes) -> Gap | None:
+        """Notice that Redis has forgotten the whole attempt that is being heard: a failover has lost its last writes.
+
+        Its ids may be given out again, for other audio: so listening goes on in front of them.
+        """
+        first = EntryId(cursor.major, 0)
+        for _, fields in await call(self._redis, "XRANGE", self._stream, str(first), str(first)):
+            if fields.get(b"owner", b"") == owner:
+                return None
+        before = previous_id(first)
+        info = await self._stream_info()
+        if info is None or EntryId.parse(info["last-generated-id"]).number > cursor.number:
+            return None  # it is too long ago
+        self.cursor, self._heard = before, None
+        self._continuity = Continuity.after(before)
+        return Gap(before, cursor, first)
+
+    async def read(self, longest_s: float | None) -> list[Event]:
+        """Read what comes behind the cursor, with the gaps in it; waits for it, ``longest_s`` seconds at most."""
+        block_ms = self._block_ms if longest_s is None else max(1, min(self._block_ms, round(longest_s * 1000)))
+        last = self.cursor or NOTHING_YET
+        reply = await call(self._redis, "XREAD", "COUNT", BATCH, "BLOCK", block_ms, "STREAMS", self._stream, str(last))
+        events: list[Event] = []
+        for entry_id, fields in reply[0][1] if reply else []:
+            event = _decode(entry_id, fields)
+            if event.cursor.seq == 0:
+                self._heard = (event.cursor.major, fields.get(b"owner", b""))
+            if isinstance(event, Unreadable):
+                logger.error("! session %s: entry %s: %s", self._session, event.cursor, event.problem)
+            first = await self._first_number() if self._continuity.asks_for_first(event.cursor) else None
+            if gap := self._continuity.take(event, first):
+                logger.warning("! session %s: entries lost before %s", self._session, gap.before)
+                events.append(gap)
+            events.append(event)
+        return events
+
+    async def _first_number(self) -> int | None:
+        raw = await call(self._redis, "HGET", self._hash, "first")
+        return None if raw is None else int(raw)
+
+    async def _stream_info(self) -> dict[str, Any] | None:
+        """Describe the stream as it is at one moment; None if there is none."""
+        try:
+            info: dict[str, Any] = await call(self._redis, "XINFO STREAM", self._stream)
+        except ResponseError as error:
+            if "no such key" in str(error):
+                return None
+            raise
+        return info
+
+
+def _checked(cursor: EntryId | str) -> EntryId | None:
+    """Check a cursor; None if it stands before everything. Raises InvalidId."""
+    entry = EntryId.parse(str(cursor))
+    return None if entry == NOTHING_YET else entry
+
+
+def _decode(entry_id: bytes, fields: Fields) -> Event:
+    try:
+        return decode_output(entry_id, fields)
+    except ValueError as error:
+        return Unreadable(EntryId.parse(entry_id), str(error))
+
+
+def _lost_begin(live: EntryId) -> Gap:
+    """Tell who joins a turn whose beginning is gone that its format will not come."""
+    return Gap(live, None, next_id(live))

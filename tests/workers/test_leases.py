@@ -1,0 +1,147 @@
+"""Leases: renewed in time, or dropped, and never taken back."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import cast
+
+import pytest
+
+from saystream.common.errors import Fenced, RedisUnavailable
+from saystream.common.ids import TurnRef, session_id, turn_id
+from saystream.common.ledger import Message
+from saystream.common.ledger.queue import Queue
+from saystream.workers.leases import Held, LeaseLost, Leases
+from tests.timing import MS, eventually
+
+LEASE_S = 200 * MS
+
+
+class Shard:
+    """A shard's server, as the leases see it.
+
+    Attributes:
+        renewals: what was renewed, and when.
+        answers: whether it does.
+        gone: turns that have ended, or are another's for good.
+    """
+
+    def __init__(self) -> None:
+        self.renewals: list[tuple[float, set[str]]] = []
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.refuses = False
+        self.gone: set[str] = set()
+
+    def away(self, how: str) -> None:
+        self.refuses = how == "it refuses"
+        self.answers.clear()
+
+    def back(self) -> None:
+        self.refuses = False
+        self.answers.set()
+
+    async def renew(self, messages: Iterable[str]) -> set[str]:
+        self.renewals.append((time.monotonic(), set(messages)))
+        if self.refuses:
+            raise RedisUnavailable
+        await self.answers.wait()
+        return set(messages) - self.gone
+
+
+def message(number: int) -> Message:
+    return Message(0, f"{number}-0", TurnRef(session_id("s"), turn_id(f"t{number}")), "narrator")
+
+
+@asynccontextmanager
+async def kept(shard: Shard) -> AsyncIterator[Leases]:
+    leases = Leases(cast(Queue, shard), LEASE_S)
+    keeping = asyncio.create_task(leases.keep())
+    yield leases
+    keeping.cancel()
+    await asyncio.wait([keeping])
+
+
+async def until_dropped(held: Held) -> float:
+    """Return how long it took."""
+    began = time.monotonic()
+    await eventually(lambda: held.lost)
+    return time.monotonic() - began
+
+
+async def test_what_is_held_is_renewed_several_times_a_lease() -> None:
+    shard = Shard()
+    async with kept(shard) as leases:
+        held = leases.take(message(1))
+        await eventually(lambda: len(shard.renewals) > 8)
+        assert held.lost is None
+        assert shard.renewals[-1][1] == {"1-0"}
+        leases.let_go(held)
+        await eventually(lambda: shard.renewals[-1][1] == set())
+
+
+async def test_what_has_ended_elsewhere_is_dropped() -> None:
+    shard = Shard()
+    async with kept(shard) as leases:
+        gone, well = leases.take(message(1)), leases.take(message(2))
+        shard.gone = {"1-0"}
+        await until_dropped(gone)
+        assert isinstance(gone.lost, Fenced)
+        assert well.lost is None
+        assert leases.held == [well]
+
+
+@pytest.mark.parametrize("how", ["it says nothing", "it refuses"])
+async def test_a_server_that_is_away_for_a_while_costs_nothing(how: str) -> None:
+    shard = Shard()
+    async with kept(shard) as leases:
+        held = leases.take(message(1))
+        await eventually(lambda: shard.renewals)
+        shard.away(how)
+        before = len(shard.renewals)
+        await eventually(lambda: len(shard.renewals) > before + 6)
+        shard.back()
+        before = len(shard.renewals)
+        await eventually(lambda: len(shard.renewals) > before + 2)
+        assert held.lost is None
+        assert shard.renewals[-1][1] == {"1-0"}
+
+
+@pytest.mark.parametrize("how", ["it says nothing", "it refuses"])
+async def test_a_server_that_stays_away_costs_its_turns_in_the_end(how: str) -> None:
+    """A call that hangs does not put it off, and another shard's turns stay."""
+    shard, other = Shard(), Shard()
+    async with kept(shard) as leases, kept(other) as others:
+        held, kept_on = leases.take(message(1)), others.take(message(1))
+        await eventually(lambda: shard.renewals)
+        shard.away(how)
+        taken_s = await until_dropped(held)
+        assert isinstance(held.lost, LeaseLost)
+        assert 8 * LEASE_S < taken_s < 14 * LEASE_S
+        assert len(leases) == 0
+        assert kept_on.lost is None
+
+
+async def test_what_was_lost_while_the_worker_was_frozen_is_dropped_and_not_renewed() -> None:
+    shard = Shard()
+    async with kept(shard) as leases:
+        taken, left = leases.take(message(1)), leases.take(message(2))
+        await eventually(lambda: shard.renewals)
+        time.sleep(1.5 * LEASE_S)  # noqa: ASYNC251  # nothing at all happens in this process meanwhile
+        shard.gone = {"1-0"}
+        await until_dropped(taken)
+        before = len(shard.renewals)
+        await eventually(lambda: len(shard.renewals) > before + 2)
+        assert shard.renewals[-1][1] == {"2-0"}
+        assert left.lost is None
+
+
+async def test_a_turn_that_comes_again_drops_what_is_left_of_its_first_stay() -> None:
+    leases = Leases(cast(Queue, Shard()), LEASE_S)
+    first = leases.take(message(1))
+    second = leases.take(message(1))
+    assert isinstance(first.lost, LeaseLost)
+    leases.let_go(first)
+    assert leases.held == [second]
+    assert message(1) in leases
