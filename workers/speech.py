@@ -252,8 +252,9 @@ class Speech:
         if self._resampler:
             self._output.audio(timeline, timeline.audio(self._resampler.flush()))
             await self._unless_halted()
-        if timeline.missing(unspoken):
-            timeline.doubt_the_end()
+        if (cut_short := timeline.cut_short()) or timeline.missing(unspoken):
+            if not cut_short:
+                timeline.doubt_the_end()
             raise self._error("the last words are missing")
         timeline.finished(sender.reached)
         self._output.checkpoint(timeline)

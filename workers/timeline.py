@@ -35,6 +35,8 @@ _BARE = re.compile(
 )
 #: A word that ends less than this before the audio, in seconds, may have been cut short.
 _DOUBT_S = 0.03
+#: Audio that ends so much before the end of a word that was reported, in seconds, does not hold all of it.
+_SHORT_S = 0.02
 #: What a vendor may say nothing of: a tag, a cue.
 _BRACKETED = re.compile(r"<[^<>]{0,126}>|\[[^\[\]]{0,126}\]")
 _LONGEST_BRACKETED = 128
@@ -71,6 +73,7 @@ class Timeline:
         cut: sample of the turn at which the stream begins.
         spoken: character of the turn's text at which it begins.
         most_s: how long the turn's audio may get, in seconds.
+        short_at: character behind which the word was cut short, with which the stream before this one has ended.
 
     Attributes:
         position: samples of the turn that are published.
@@ -79,8 +82,10 @@ class Timeline:
         halted: it has come to the end of the word at which it was to end, and takes no more.
     """
 
-    def __init__(self, format: AudioFormat, cut: int = 0, spoken: int = 0, most_s: float = math.inf) -> None:
-        self.format, self._most_s = format, most_s
+    def __init__(
+        self, format: AudioFormat, cut: int = 0, spoken: int = 0, most_s: float = math.inf, short_at: int = -1
+    ) -> None:
+        self.format, self._most_s, self.short_at = format, most_s, short_at
         self.position = self.cut = cut
         self.spoken = spoken
         self.halted = False
@@ -110,6 +115,16 @@ class Timeline:
         text as can be spoken in their time.
         """
         return self._words_until >= 0 and self._text.left_out(unspoken)
+
+    def cut_short(self) -> bool:
+        """Tell, at the end, whether the audio breaks off in the last word, as the vendor itself has reported it.
+
+        Only once for each word: where it happens again, this vendor's times reach beyond its audio.
+        """
+        if not self._coming or self.format.seconds(self._coming[-1].last - self.position) < _SHORT_S:
+            return False
+        again, self.short_at = self.short_at == self.spoken, self.spoken
+        return not again
 
     def sent(self, run: Run) -> None:
         """Note that the vendor has been given more text."""

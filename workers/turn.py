@@ -195,7 +195,7 @@ class Attempt:
         start = self._timeline
 
         def speech(voice: Voice) -> Speech:
-            timeline = Timeline(self._claim.format, start.cut, start.spoken, self._most_s)
+            timeline = Timeline(self._claim.format, start.cut, start.spoken, self._most_s, start.short_at)
             return Speech(voice, self._text, self._script, timeline, self._output, self._idle, race.begins)
 
         def begin(winner: Speech) -> None:

@@ -72,6 +72,28 @@ def test_spoken_moves_when_a_word_has_been_published_to_its_end() -> None:
     assert (timeline.spoken, timeline.cut) == (6, 4000)
 
 
+def test_audio_that_ends_in_the_last_word_is_noticed_once() -> None:
+    def stream(short_at: int) -> Timeline:
+        timeline = Timeline(FORMAT, 0, 0, short_at=short_at)
+        send(timeline, "Hello, world")
+        timeline.words((WordTime("Hello,", 0.0, 0.5), WordTime("world", 0.6, 1.0)))
+        timeline.audio(bytes(2 * 7000))
+        return timeline
+
+    first = stream(-1)
+    assert first.cut_short()
+    assert (first.spoken, first.cut) == (6, 4000)
+    assert not stream(first.short_at).cut_short(), "its times reach beyond its audio"
+
+
+def test_a_word_that_ends_a_little_behind_the_audio_is_whole() -> None:
+    timeline = Timeline(FORMAT)
+    send(timeline, "Hello")
+    timeline.words((WordTime("Hello", 0.0, 0.5),))
+    timeline.audio(bytes(2 * 3900))
+    assert not timeline.cut_short()
+
+
 def test_words_that_come_after_their_audio_count_at_once() -> None:
     timeline = Timeline(FORMAT)
     send(timeline, "Hello")

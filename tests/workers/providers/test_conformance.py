@@ -8,6 +8,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -223,6 +224,19 @@ async def test_a_missing_tail_is_spoken(redis_url: str, row: Row) -> None:
         assert heard.ends["t"].reason is State.DONE
         assert heard.words("t") == TEXT.split()
         assert [splice.cause for splice in heard.of("t", Splice)] == [f"{row.vendor}: the last words are missing"]
+
+
+async def test_a_tail_that_breaks_off_anywhere_is_spoken(redis_url: str, row: Row) -> None:
+    """Also where the last word was reported, and its audio came in part."""
+    async with rig(redis_url, row=row, behaviour=Behaviour(**BRISK)) as way:
+        if not row.word_times or row.vendor == "fishaudio":
+            pytest.skip("this vendor does not say how much of a word should have been there")
+        for frames in range(1, 12):
+            way.standin.behaviour = replace(way.standin.behaviour, fault=Fault(Kind.NO_TAIL, frames), faulty_requests=1)
+            await way.say("s", f"t{frames}", "Hello unbelievably!")
+            heard = await way.hear("s", f"t{frames}")
+            assert heard.ends[f"t{frames}"].reason is State.DONE
+            assert heard.words(f"t{frames}") == ["Hello", "unbelievably!"], f"behind {frames} frames"
 
 
 async def test_audio_that_drips_in_odd_pieces_is_put_together(redis_url: str, row: Row) -> None:
