@@ -53,6 +53,7 @@ format: $(DEV) ## Format, and repair what ruff can
 
 bench: $(DEV) ## Measure
 	$(PY) -m tests.bench.run
+	$(PY) -m tests.bench.interrupt
 	$(PY) tests/bench/text.py
 
 clean: ## Remove what was built, all but .venv

@@ -42,7 +42,7 @@ class Local:
         settings: what the worker was given.
 
     Raises:
-        InvalidSettings: on entering, as `Worker` does.
+        InvalidInput: on entering, the URL is none, or the settings are refused by `Worker`.
         RedisUnavailable: on entering, there is no Redis to start, or the one that was given does not answer.
     """
 

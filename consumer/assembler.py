@@ -67,8 +67,8 @@ class Assembler:
         Raises:
             InvalidInput: the event contradicts itself or the format; it has changed nothing.
         """
-        if isinstance(event, Gap) and event.rewinds and self._cursor is not None:
-            self._cursor = min(self._cursor, event.cursor)
+        if isinstance(event, Gap) and event.rewinds and self._cursor is not None and event.cursor < self._cursor:
+            self._cursor, self.reason, self.cause = event.cursor, None, ""  # an end that was heard is none any more
         if getattr(event, "turn", None) != self.turn or (self._cursor is not None and event.cursor <= self._cursor):
             return None
         self._check(event)

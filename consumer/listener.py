@@ -48,6 +48,7 @@ def listen(
         InvalidId: the session, the cursor, the turn or the name has no possible id. At once, not at the first event.
         InvalidInput: the URL is none. At once as well.
         RedisUnavailable: Redis was away for longer than ``patience_s``.
+        ShardMismatch: this Redis is used with another number of shards.
     """
     listener = Listener(
         url, session, start, name=name, shards=shards, patience_s=patience_s, timeout_s=timeout_s, block_ms=block_ms
@@ -154,6 +155,7 @@ class Listener:
         Raises:
             InvalidId: the turn has no possible id. At once, not at the first event.
             RedisUnavailable: Redis was away for longer than ``patience_s``.
+            ShardMismatch: this Redis is used with another number of shards.
             SaystreamError: the listener is not entered, or is listening already.
         """
         return self._events(None if until_turn is None else turn_id(until_turn), idle_s)

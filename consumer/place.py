@@ -10,6 +10,7 @@ from redis.exceptions import ResponseError
 from saystream.common.events import Begin, End, Fields, decode_output
 from saystream.common.ids import FENCE, EntryId, SessionId
 from saystream.common.keys import keys_of
+from saystream.common.ledger.greeting import check_shards
 from saystream.common.redis_client import Client, call
 from saystream.consumer.continuity import Continuity
 from saystream.consumer.events import Event, Gap, Unreadable, next_id, previous_id
@@ -56,7 +57,7 @@ class Place:
     ) -> None:
         keys = keys_of(session, shards)
         self.cursor: EntryId | None = None if isinstance(start, Start) else _checked(start)
-        self._session = session
+        self._session, self._shards, self._settled = session, shards, False
         self._live = start is LIVE
         self._stream, self._hash = keys.audio(session), keys.session(session)
         self._redis, self._block_ms = redis, block_ms
@@ -71,6 +72,9 @@ class Place:
 
         At the start, and again after each outage or long pause, when much may have happened.
         """
+        if not self._settled:  # with another number of shards nothing would ever be heard, and nobody told
+            await check_shards(self._redis, self._shards)
+            self._settled = True
         if self.cursor is not None:
             return await self._resume(self.cursor)
         if self._live:
@@ -93,11 +97,12 @@ class Place:
                 first = _decode(*entry)
                 # Resuming with the cursor of this copy does not repeat what was said before the live point.
                 told.append(replace(first, cursor=last_id) if isinstance(first, Begin) else _lost_begin(last_id))
-        self.cursor, self._continuity = last_id, Continuity.after(last_id, last)
+        await self._forgotten(last_id)
+        self.cursor, self._continuity = last_id, Continuity.after(last_id, last)  # behind all that may fail
         return told
 
     async def _resume(self, cursor: EntryId) -> list[Event]:
-        if self._heard and self._heard[0] == cursor.major and (lost := await self._forgotten(cursor, self._heard[1])):
+        if lost := await self._forgotten(cursor):
             return [lost]
         if entries := await call(self._redis, "XRANGE", self._stream, str(cursor), str(cursor)):
             self._continuity = Continuity.after(cursor, _decode(*entries[0]))
@@ -116,22 +121,29 @@ class Place:
         self._continuity = Continuity.missing(cursor)
         return []
 
-    async def _forgotten(self, cursor: EntryId, owner: bytes) -> Gap | None:
-        """Notice that Redis has forgotten the whole attempt that is being heard: a failover has lost its last writes.
+    async def _forgotten(self, cursor: EntryId) -> Gap | None:
+        """Notice that Redis has forgotten the whole attempt that was heard last: a failover has lost its last writes.
 
-        Its ids may be given out again, for other audio: so listening goes on in front of them.
+        Its ids may be given out again, for other audio: so listening goes on in front of them; or, while they have not
+        been, behind what is left: where a turn's interrupt was forgotten, lower ids than that follow.
         """
         first = EntryId(cursor.major, 0)
-        for _, fields in await call(self._redis, "XRANGE", self._stream, str(first), str(first)):
-            if fields.get(b"owner", b"") == owner:
-                return None
         before = previous_id(first)
-        info = await self._stream_info()
-        if info is None or EntryId.parse(info["last-generated-id"]).number > cursor.number:
-            return None  # it is too long ago
+        found = await call(self._redis, "XRANGE", self._stream, str(first), str(first))
+        if self._heard is None or self._heard[0] != cursor.major:  # who comes in its middle takes it as it is now
+            self._heard = (cursor.major, found[0][1].get(b"owner", b"")) if found else None
+            return None
+        if found:
+            if found[0][1].get(b"owner", b"") == self._heard[1]:
+                return None
+        else:
+            info = await self._stream_info()
+            if info is None or (last := EntryId.parse(info["last-generated-id"])) >= first:
+                return None  # it has expired, or was trimmed
+            before = max(last, EntryId.of(cursor.number, 0, 0))  # the turns before were heard
         self.cursor, self._heard = before, None
         self._continuity = Continuity.after(before)
-        return Gap(before, cursor, first)
+        return Gap(before, cursor, next_id(before))
 
     async def read(self, longest_s: float | None) -> list[Event]:
         """Read what comes behind the cursor, with the gaps in it; waits for it, ``longest_s`` seconds at most."""

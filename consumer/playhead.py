@@ -39,7 +39,7 @@ class Playhead:
         """Take the next event of the turn."""
         match event:
             case Begin():
-                pass
+                self._end_at(0, 0)  # it may begin again, behind a gap that rewinds
             case Audio():
                 self._reach(event.offset + event.samples, event.spoken)
                 self._mark(event.cut, event.spoken)

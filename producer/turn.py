@@ -66,6 +66,7 @@ class Turn:
         self._opened: Opened | None = None
         self._outbox: Outbox | None = None
         self._ahead = Ahead(link.limits.turn_chars, link.limits.ahead_chars, link.limits.ahead_s)
+        self._flushed = 0  # characters that were sent before the last flush
         self._interrupted_here = False
 
     def __repr__(self) -> str:
@@ -118,6 +119,7 @@ class Turn:
             UnknownVoice: workers are there, and none of them speaks its voice.
             TurnConflict: the id is known with another request.
             SessionBusy: ``on_busy="refuse"`` and the session speaks, or too many turns wait already.
+            Overloaded: too many turns wait for a worker.
             NotAcknowledged: Redis has not answered in time.
         """
         if self._opened is None:
@@ -144,10 +146,15 @@ class Turn:
             self._ahead.sent += len(token)
 
     async def flush(self) -> None:
-        """Have spoken what was sent so far, without waiting for more text; raises what `send` raises."""
+        """Have spoken what was sent so far, without waiting for more text; raises what `send` raises.
+
+        Where nothing was sent since the last one, it is nothing, and is skipped: so a text's length bounds these, too.
+        """
         box = self._box()
         box.check()
-        await self._put(box, Flush())
+        if (sent := self._ahead.sent) > self._flushed:
+            await self._put(box, Flush())
+            self._flushed = sent
 
     async def say(self, source: TokenSource) -> None:
         """Send all of a source: a string (of any length), or an iterator of tokens.

@@ -67,7 +67,7 @@ class Writer:
     def remove(self, outbox: Outbox) -> None:
         """Forget an outbox."""
         if lane := self._lanes.get(self._shard(outbox)):
-            lane.outboxes.pop(outbox, None)
+            lane.forget(outbox)
 
     async def close(self) -> None:
         """Write no more."""
@@ -110,8 +110,8 @@ class _Lane:
         self.outboxes: dict[Outbox, None] = {}
         self._busy: dict[Outbox, None] = {}  # in the order of their turn to be written
         self._work = asyncio.Event()
+        self._missed: set[Outbox] = set()  # whose turns the last wire's server did not have
         self._wire: Wire | None = None
-        self._fresh = False  # the wire: nothing has been written on it
 
     @property
     def waiting(self) -> int:
@@ -122,6 +122,11 @@ class _Lane:
         """Let the lane know that there is something in an outbox."""
         self._busy.setdefault(outbox)
         self._work.set()
+
+    def forget(self, outbox: Outbox) -> None:
+        """Care for an outbox no more."""
+        self.outboxes.pop(outbox, None)
+        self._missed.discard(outbox)
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -172,13 +177,14 @@ class _Lane:
             for outbox, _ in parts:  # to the end of the line
                 self._busy.pop(outbox, None)
                 self._busy[outbox] = None
-        fresh, self._fresh = self._fresh, False
         for (outbox, batch), refusal in zip(parts, refusals, strict=True):
             if refusal is None:
                 outbox.acknowledge(batch.first + len(batch.events) - 1)
-            elif fresh or not isinstance(refusal, TurnGone):
+                self._missed.discard(outbox)
+            elif outbox.error or outbox in self._missed or not isinstance(refusal, TurnGone):
                 outbox.fail(refusal)
             else:  # a server that is no primary any more may never have had it: look again, once
+                self._missed.add(outbox)
                 await self._drop_wire()
 
     def _collect(self) -> list[_Part]:
@@ -203,7 +209,7 @@ class _Lane:
         except BaseException:
             await wire.close()
             raise
-        self._wire, self._fresh = wire, True
+        self._wire = wire
         return wire
 
     async def _settle(self, wire: Wire) -> None:

@@ -13,7 +13,10 @@ import pytest
 import typer
 from pydantic import BaseModel
 
+from saystream.common import errors
 from saystream.common.events import Audio
+from saystream.common.keys import REPORTED, REPORTS, SHARDS, VOICES, QuotaKeys, ShardKeys
+from saystream.common.request import TurnRequest
 from saystream.common.settings import LimitSettings, ProviderSettings, Settings, VoiceSettings, WorkerSettings
 from saystream.common.states import NEXT, State
 from saystream.common.text_rules import TextRules
@@ -23,6 +26,9 @@ from tests.rig import rig
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
+#: A line of a help text that is an example.
+EXAMPLE = re.compile(r" +(\w+=\S+ |some-llm \| )?saystream ")
+SPEAKING = (ROOT / "docs" / "speaking.md").read_text("utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -37,13 +43,31 @@ def shown_commands() -> list[str]:
     return sorted({line.removeprefix("$ ").partition("#")[0].strip() for line in lines if line.startswith("$ ")})
 
 
-@pytest.mark.parametrize("command", [line for line in shown_commands() if "saystream " in line and "pip" not in line])
+def helped_commands() -> list[str]:
+    """The examples in the help of each command."""
+    groups: list[Any] = [typer.main.get_command(app)]
+    helps = [groups[0].help]
+    while groups:
+        commands = groups.pop().commands.values()
+        helps += [command.help for command in commands]
+        groups += [command for command in commands if hasattr(command, "commands")]
+    return sorted({line.strip() for text in helps for line in text.splitlines() if EXAMPLE.match(line)})
+
+
+@pytest.mark.parametrize(
+    "command",
+    [line for line in shown_commands() if "saystream " in line and "pip" not in line] + helped_commands(),
+)
 def test_every_saystream_command_that_is_shown_is_understood(command: str) -> None:
-    _, name, *arguments = shlex.split(command.partition("|")[2] or command)
-    group: Any = typer.main.get_command(app)
-    subcommand = group.commands[name]
-    with subcommand.make_context(name, arguments):  # raises for an unknown option or a missing argument
-        pass
+    words = shlex.split(command.partition("|")[2] or command)
+    name, *arguments = words[words.index("saystream") + 1 :]  # variables may stand before it
+    of: Any = typer.main.get_command(app)
+    while name in (getattr(of, "commands", None) or ()):
+        of = of.commands[name]
+        if hasattr(of, "commands"):
+            name, *arguments = arguments
+    with of.make_context(name, arguments):  # raises for an unknown option, a missing argument or an unknown command
+        assert not hasattr(of, "commands")
 
 
 @pytest.mark.parametrize("command", [line for line in shown_commands() if line.startswith("make ")])
@@ -104,6 +128,47 @@ class Player:
         return self.turn, self.played
 
 
+async def test_the_example_of_speaking_interrupts_what_speaks_and_says_how_far_it_had_come(
+    redis_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example, *_ = blocks(SPEAKING, "python")
+    voices = {"narrator": {"provider": "gradium", "voice_id": "marker"}}
+    async with rig(redis_url, behaviour=Behaviour(speed=20.0), voices=voices) as way:
+
+        async def llm_stream() -> Any:
+            yield "Hello there."
+
+        await way.say("call-42", "t", "one two three four five six seven eight nine ten " * 20, voice="narrator")
+        await way.until_spoken("call-42", 10)
+        await run_shown(example, redis_url, llm_stream=llm_stream())
+    turn, spoken, heard = capsys.readouterr().out.split()
+    assert (turn, heard) == ("t", "None")
+    assert int(spoken) >= 10
+
+
+async def test_the_example_of_listening_runs(redis_url: str) -> None:
+    example, *_ = blocks((ROOT / "docs" / "listening.md").read_text("utf-8"), "python")
+    async with rig(redis_url):
+        listening = asyncio.create_task(run_shown(example, redis_url))
+        done, _ = await asyncio.wait([listening], timeout=0.3)  # it listens until somebody stops it
+        assert not done
+        listening.cancel()
+        await asyncio.wait([listening])
+
+
+def test_the_page_of_speaking_names_each_field_of_a_request_and_errors_that_there_are() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", SPEAKING, re.MULTILINE))
+    named = {name: default for name, default in rows.items() if not hasattr(errors, name)}
+    assert set(named) == set(TurnRequest.model_fields)
+    for name in ("voice", "on_busy", "start_within_ms"):
+        assert named[name].strip("`") == str(TurnRequest.model_fields[name].default)
+    _, _, table = SPEAKING.partition("| error |")
+    first_cells = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+    told = {name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)}
+    assert len(told) == 13
+    assert all(issubclass(getattr(errors, name), errors.SaystreamError) for name in told)
+
+
 async def test_the_synchronous_example_runs(redis_url: str) -> None:
     [example] = [code for code in blocks(README, "python") if "BlockingSpeaker" in code]
     async with rig(redis_url, voices={"narrator": {"provider": "gradium", "voice_id": "marker"}}) as way:
@@ -142,6 +207,17 @@ def test_the_page_of_settings_names_each_of_them_with_its_default() -> None:
                 assert rows[name] == str(field.default).lower()
             elif isinstance(field.default, int | float):
                 assert rows[name] == f"{field.default:g}" or float(rows[name]) == field.default
+
+
+def test_the_table_of_keys_names_each_kind_of_key() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    shown = set(re.findall(r"`(saystream:[^`]+)`", page))
+    keys, account = ShardKeys(0), QuotaKeys("acme")
+    of_shard = {keys.dispatch, keys.dead, keys.deadlines, keys.nothing, *keys.of_session("<session>")}
+    of_shard |= {keys.turn("<turn>"), keys.tokens("<turn>"), keys.control("<worker>")}
+    assert {key.replace("{0}", "{N}") for key in of_shard} | {SHARDS, VOICES} <= shown
+    others = {account.prefix.replace("acme", "<account>"), REPORTS.removesuffix("said"), REPORTED.removesuffix("at")}
+    assert {f"{prefix}…" for prefix in others} <= shown
 
 
 def test_the_picture_of_states_is_drawn_from_the_table() -> None:

@@ -73,22 +73,24 @@ class Dispatch:
         asked_at = time.monotonic()
         try:
             messages = await self._read(count)
-        except RedisUnavailable as error:
+        except (RedisUnavailable, ResponseError) as error:
             log.warning("! cannot take turns, trying again: %s", error)
-            # If it was away for everybody, all leases look as if they had ended: their owners come first.
-            self._look_at = time.monotonic() + self._lease_s
+            if "NOGROUP" in str(error):
+                with contextlib.suppress(RedisUnavailable, ResponseError):
+                    await self._queue.join()  # Redis came back without it
+            self._owners_first()
             await asyncio.sleep(DICE.uniform(*_PAUSE_S))
             return []
-        except ResponseError as error:
-            if "NOGROUP" not in str(error):
-                raise
-            with contextlib.suppress(RedisUnavailable):
-                await self._queue.join()  # Redis came back without it
-            return []
-        if messages and time.monotonic() - asked_at >= self._lease_s:  # their leases may have ended on the way
+        if time.monotonic() - asked_at < self._lease_s:
+            return messages
+        self._owners_first()
+        if messages:  # their leases may have ended on the way
             log.warning("! %d turns came too late and are left to others", len(messages))
-            return []
-        return messages
+        return []
+
+    def _owners_first(self) -> None:
+        """Where Redis was away for everybody, or this process, all leases look as if they had ended."""
+        self._look_at = time.monotonic() + self._lease_s
 
     async def _read(self, count: int) -> list[Message]:
         """Look for turns whose workers are lost, every half lease, and for those that are ready in between."""

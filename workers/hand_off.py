@@ -5,6 +5,8 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+from redis.exceptions import ResponseError
+
 from saystream.common.errors import RedisUnavailable
 from saystream.common.reports import Reports, WorkerReport
 from saystream.workers.leases import Held
@@ -52,7 +54,7 @@ class HandOff:
         try:
             await self._ends(min(_FIRST_LOOK_S, most_s))
             while (held := self._held()) and (now := time.monotonic()) < until:
-                self._hand_over([turn for turn in held if turn not in self._going], await self._others())
+                self._hand_over([turn for turn in held if turn not in self._going], await self._others(until - now))
                 await self._ends(min(_LOOK_S, until - now))
         finally:
             for task in self._going.values():
@@ -65,12 +67,13 @@ class HandOff:
         if ends := [turn.task for turn in self._held() if turn.task]:
             await asyncio.wait(ends, timeout=most_s)
 
-    async def _others(self) -> list[WorkerReport]:
+    async def _others(self, most_s: float) -> list[WorkerReport]:
         """Return the other workers, each with room that has not been used."""
         try:
-            roll = await self._reports.read(_FRESH_S)
-        except RedisUnavailable as error:
-            log.info("! cannot see whether another worker is there: %s", error)
+            async with asyncio.timeout(most_s):
+                roll = await self._reports.read(_FRESH_S)
+        except (RedisUnavailable, ResponseError, TimeoutError) as error:
+            log.info("! cannot see whether another worker is there: %s", str(error) or "no answer in time")
             return []
         return [other for other in roll.beside(self._worker) if (other.worker, other.at_ms) not in self._filled]
 

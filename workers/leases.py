@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 #: How often a lease is renewed before it would end.
 _RENEWALS = 4
-#: So many leases long turns are spoken on while Redis does not answer: perhaps it is away for everybody.
+#: So many leases long turns are spoken on that cannot be renewed: perhaps Redis is away for everybody.
 _HOLD = 10
 
 
@@ -98,12 +98,11 @@ class Leases:
                 async with asyncio.timeout(self._lease_s / 2):
                     await self._renew()
                 self._renewed_at = now  # counted from the question, not from the answer
-            except (TimeoutError, RedisUnavailable) as error:
-                log.warning("! cannot renew leases: %s", error or "no answer in time")
+            except (TimeoutError, RedisUnavailable, ResponseError) as error:
+                # Refused, if the group is gone: `Dispatch` makes it anew.
+                log.warning("! cannot renew leases: %s", str(error) or "no answer in time")
                 if now - self._renewed_at >= _HOLD * self._lease_s:
                     self._drop_all(now)
-            except ResponseError as error:
-                log.warning("! cannot renew leases: %s", error)  # the group is gone: `Dispatch` makes it anew
 
     async def _renew(self) -> None:
         ours = dict(self._held)

@@ -32,15 +32,13 @@ class Output:
     def publish_words(self, timeline: Timeline) -> None:
         """Publish the words that wait, if there are any."""
         if self._words:
-            words = tuple(self._words)
-            self._words.clear()
-            self._line.put(encode_words(self._turn, timeline.position, timeline.spoken, timeline.cut, words))
+            self.checkpoint(timeline)
 
     def checkpoint(self, timeline: Timeline) -> None:
         """Publish how far the text is spoken, with the words that wait."""
         words = tuple(self._words)
-        self._words.clear()
         self._line.put(encode_words(self._turn, timeline.position, timeline.spoken, timeline.cut, words))
+        self._words.clear()  # not sooner: where the line is full they wait
 
     def close(self, timeline: Timeline) -> None:
         """Publish the words that wait and are whole; the stream of speech they belong to has ended."""

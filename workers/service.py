@@ -5,9 +5,11 @@ import itertools
 import logging
 from collections.abc import Mapping, Sequence
 
+from redis.exceptions import ResponseError
+
 from saystream.common.audio import AudioFormat
 from saystream.common.backoff import DICE
-from saystream.common.errors import Fenced, InvalidInput, RedisUnavailable
+from saystream.common.errors import InvalidInput, RedisUnavailable
 from saystream.common.ledger import Claim, Ledger, Message, Refusal
 from saystream.common.reports import Reports, WorkerReport
 from saystream.common.settings import Settings
@@ -114,18 +116,21 @@ class Service:
 
     async def pass_on(self, messages: Sequence[Message]) -> None:
         """Let other workers have turns that were given to us, and that we have not begun."""
-        try:
-            for message in messages:
-                voice = self._voices.get(message.voice)
+        for message in messages:
+            voice = self._voices.get(message.voice)
+            try:
                 claim = await self._claim(message, voice.format if voice else AudioFormat())
                 if isinstance(claim, Claim):
                     await self._ledger.release(claim)
-        except (RedisUnavailable, Fenced) as error:
-            log.info("! turns not given back, their lease will end: %s", error)
+            except RedisUnavailable as error:
+                log.info("! turns not given back, their lease will end: %s", error)
+                return
+            except Exception as error:  # whatever it is, it is about this turn alone
+                log.warning("! %s not given back, its lease will end: %s", message.ref.turn, error)
 
     async def others(self) -> tuple[WorkerReport, ...]:
         """Return the other workers that are there, as far as we can know."""
         try:
             return (await self._reports.read()).beside(self._worker)
-        except RedisUnavailable:
+        except (RedisUnavailable, ResponseError):
             return ()

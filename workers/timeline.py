@@ -209,7 +209,8 @@ class Timeline:
         """Return how many samples there are to the end of a word; None if nobody knows."""
         if self.halted:
             return 0
-        return next((word.last - self.position for word in self._coming if word.end > self.spoken), None)
+        ends = (word.last for word in self._coming if word.end > self.spoken and word.last > self.position)
+        return next((end - self.position for end in ends), None)
 
     def _sample(self, at_s: float) -> int:
         return self._base + round(at_s * self.format.sample_rate)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from redis.exceptions import ResponseError
 
 from saystream.common.backoff import Backoff
-from saystream.common.errors import RedisUnavailable
+from saystream.common.errors import InvalidToken, RedisUnavailable
 from saystream.common.ids import TurnRef, shard_of
 from saystream.common.keys import ShardKeys
 from saystream.common.ledger import Ledger
@@ -118,15 +118,28 @@ class _Group:
             try:
                 await self._read_once()
                 backoff.succeeded()
-            except (RedisUnavailable, ResponseError) as error:
+            except RedisUnavailable as error:
                 log.warning("! cannot read tokens, trying again: %s", error)
+                await asyncio.sleep(backoff.failed())
+            except ResponseError as error:
+                log.warning("! cannot read tokens, looking whose: %s", error)
+                await self._stop_the_unreadable()
                 await asyncio.sleep(backoff.failed())
             except Exception:  # a fault of ours must not silence every turn
                 log.exception("! cannot read tokens, trying again")
                 await asyncio.sleep(backoff.failed())
 
+    async def _stop_the_unreadable(self) -> None:
+        """Redis refuses to read all together where it refuses one: that one is not to keep the others waiting."""
+        texts = list(self.texts.values())
+        with contextlib.suppress(RedisUnavailable, ResponseError):
+            replies = await call_all(self._redis, [("XLEN", text.key) for text in texts])
+            for text, reply in zip(texts, replies, strict=True):
+                if isinstance(reply, Exception):
+                    text.stop(InvalidToken(f"the text cannot be read: {reply}"))
+
     async def _read_once(self) -> None:
-        texts = dict(self.texts)
+        texts = {key: text for key, text in self.texts.items() if not text.stopped}
         ids = [text.last for text in texts.values()]
         streams: list[str | bytes] = ["STREAMS", self._control, *texts, self._heard, *ids]
         began = time.monotonic()

@@ -128,12 +128,13 @@ class Attempt:
             async with asyncio.TaskGroup() as group:
                 watching = group.create_task(self._text.until_stopped(), name=f"end of {self._claim.ref.turn}")
                 how = await self._speak()
+                self.ending = True
                 watching.cancel()
                 return how
         except* SaystreamError as failed:
             stopped.append(first_of(failed))
+        self.ending = True
         if isinstance(stopped[0], _FATAL):
-            self.ending = True
             return State.FAILED, str(stopped[0])
         raise stopped[0]
 
@@ -165,7 +166,6 @@ class Attempt:
                     break
                 step = route.went_well()
                 cause = "the text had paused" if rest is Rest.LATER else "silence in the text"
-        self.ending = True
         self._output.close(self._timeline)  # words of a stream that broke behind its last audio
         return State.DONE, "" if self._text.ended else f"{self._idle.cause}: ended with what was there"
 
@@ -250,11 +250,12 @@ class Attempt:
 
     async def _has_all_text(self) -> bool:
         """Tell whether Redis has no more text of the turn than we have."""
+        ours = self._text.last  # what comes while we ask has come in time
         try:
             last = await call_raw(self._ledger.redis, "XREVRANGE", self._text.key, "+", "-", "COUNT", 1)
         except RedisUnavailable:
             return False
-        return not last or last[0][0].decode() == self._text.last
+        return not last or last[0][0].decode() == ours
 
     # the end
 

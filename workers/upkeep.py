@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 _REPORT_S = 1.0
 _LATE_S = (0.4, 0.6)
 _HOUSEKEEPING_S = 60.0
+#: How long a worker that stops waits for a Redis that is away, in seconds: what it has left to say is only a courtesy.
+LAST_WORD_S = 1.0
 #: A worker that has held nothing and not been heard of for so long is taken out of the group.
 _FORGET_MS = 3_600_000
 
@@ -65,5 +67,6 @@ async def report(reports: Reports, make: Callable[[], WorkerReport], news: async
                 async with asyncio.timeout(_REPORT_S):
                     await news.wait()
     finally:
-        with contextlib.suppress(RedisUnavailable, ResponseError):
-            await reports.withdraw(worker)
+        with contextlib.suppress(RedisUnavailable, ResponseError, TimeoutError):
+            async with asyncio.timeout(LAST_WORD_S):
+                await reports.withdraw(worker)

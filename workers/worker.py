@@ -200,7 +200,7 @@ class Worker:
             how = await self._service.speak(held)
             log.info("← %s %s", turn, how)
         except asyncio.CancelledError:
-            log.info("! %s stopped", turn)
+            log.debug("! %s stopped", turn)  # how, its attempt has told
         except (LeaseLost, Fenced, OutboxFull, RedisUnavailable) as error:
             log.warning("! %s dropped: %s", turn, error)
         except Exception:
@@ -251,9 +251,10 @@ class Worker:
     async def _hand_back(self, queue: Queue, leases: Leases) -> None:
         """Give back turns that Redis handed out to a read that was broken off."""
         try:
-            handed_out = await queue.handed_out()
-        except RedisUnavailable as error:
-            log.info("! turns not given back, their lease will end: %s", error)
+            async with asyncio.timeout(upkeep.LAST_WORD_S):
+                handed_out = await queue.handed_out()
+        except (RedisUnavailable, ResponseError, TimeoutError) as error:
+            log.info("! turns not given back, their lease will end: %s", str(error) or "no answer in time")
         else:
             await self._service.pass_on([message for message in handed_out if message not in leases])
 
@@ -268,9 +269,10 @@ class Worker:
 
     async def _leave(self, queue: Queue) -> None:
         try:
-            await queue.leave()
-        except (RedisUnavailable, ResponseError) as error:
-            log.debug("could not leave the group: %s", error)
+            async with asyncio.timeout(upkeep.LAST_WORD_S):
+                await queue.leave()
+        except (RedisUnavailable, ResponseError, TimeoutError) as error:
+            log.debug("could not leave the group: %s", str(error) or "no answer in time")
 
     def __repr__(self) -> str:
         return f"<Worker {self.name} [turns: {len(self._held)} running of {self.slots} at once]>"

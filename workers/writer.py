@@ -146,18 +146,13 @@ class _Lane:
         if not batch:
             return 0
         try:
-            outcomes = await self._ledger.publish([entry.append for entry in batch], wire.all)
+            told = await self._publish(batch, wire)
         except RedisUnavailable:
             self._put_back(batch)
             raise
-        except ResponseError as error:  # no permission, another kind of key: not ours to repair
-            log.error("! Redis refuses to publish, the turns stop: %s", error)
-            for entry in batch:
-                entry.line.close()
-            return len(batch)
         now_s = time.monotonic()
         gone: list[Entry] = []
-        for entry, outcome in zip(batch, outcomes, strict=True):
+        for entry, outcome in told:
             if outcome is Outcome.GONE:
                 gone.append(entry)
             elif outcome is Outcome.FENCED:
@@ -168,6 +163,22 @@ class _Lane:
             self._put_back(gone)
             await self._drop_wire()
         return len(batch)
+
+    async def _publish(self, batch: list[Entry], wire: Wire) -> list[tuple[Entry, Outcome]]:
+        """Publish a batch. If Redis refuses it, each line goes alone, and stops if it is the one that is refused."""
+        try:
+            outcomes = await self._ledger.publish([entry.append for entry in batch], wire.all)
+        except ResponseError as error:  # no permission, another kind of key: not ours to repair
+            lines = {entry.line: None for entry in batch}
+            if len(lines) > 1:
+                return [
+                    told
+                    for line in lines
+                    for told in await self._publish([entry for entry in batch if entry.line is line], wire)
+                ]
+            log.error("! Redis refuses to publish, the turn stops: %s", error)
+            outcomes = [Outcome.FENCED] * len(batch)
+        return list(zip(batch, outcomes, strict=True))
 
     def _next_batch(self) -> list[Entry]:
         batch: list[Entry] = []

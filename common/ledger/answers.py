@@ -89,6 +89,7 @@ class Refusal(StrEnum):
     GONE = "gone"
     EXPIRED = "expired"
     EXHAUSTED = "exhausted"
+    ELSEWHERE = "elsewhere"  # another worker speaks it, and has its lease
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@
 -- Refuses   `ended`: the turn has ended or the message is not its current one; the message is acknowledged and gone.
 --           `exhausted`: as many workers as allowed were lost on it at the same place; it ends `failed`, goes to `dead`.
 --           `expired`: it could not start in time; it ends. `gone`: the turn, or its session's output, is no longer there.
+--           `elsewhere`: another worker speaks it and has its lease; one that was frozen, or whose claim was late, may not
+--           know that yet. Nothing is changed then.
 -- Repeating is harmless: the owner's second call returns what the first returned; no attempt is used up.
 -- Returns   JSON {status, number, attempt, request, format, cut, spoken}
 
@@ -30,8 +32,20 @@ local function claimed(attempt, cut, spoken)
     format = fields.format or format, cut = cut, spoken = spoken})
 end
 
+local function worker_of(name) return name:match('^[^/]*') end
+
+-- Who has the lease, as far as is known: a failover may have lost the group.
+local function holder()
+  local held = redis.pcall('XPENDING', DISPATCH, 'workers', message, message, 1)
+  return not held.err and held[1] and held[1][2]
+end
+
 local _, cut, spoken, last_attempt = published(fields.number)
-if fields.state == 'speaking' and fields.owner == owner then return claimed(fields.attempt, cut, spoken) end
+if fields.state == 'speaking' then
+  if fields.owner == owner then return claimed(fields.attempt, cut, spoken) end
+  local speaker = worker_of(fields.owner)
+  if speaker ~= worker_of(owner) and speaker == holder() then return cjson.encode({status = 'elsewhere'}) end
+end
 
 if is_late(fields) then
   cut_off(turn, fields, 'expired', LATE)

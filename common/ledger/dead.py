@@ -1,7 +1,6 @@
 """Dead letters: turns that failed on every attempt, and speaking them after all."""
 
 import re
-from functools import partial
 from heapq import merge
 from itertools import islice
 
@@ -14,12 +13,10 @@ from saystream.common.ledger.answers import DeadLetter, Opened
 from saystream.common.ledger.bounds import Bounds
 from saystream.common.ledger.opening import open_turn
 from saystream.common.ledger.steps import Steps
-from saystream.common.redis_client import call, call_all
+from saystream.common.redis_client import call
 from saystream.common.request import TurnRequest
 
 _ID = re.compile(r"(\d{1,5}):(\d{1,19}-\d{1,19})", re.ASCII)
-#: Token events that are appended in one round trip.
-AT_ONCE = 500
 #: More token events than a turn can have.
 _ALL = 1_000_000
 
@@ -51,14 +48,8 @@ async def drop(steps: Steps, letter: str) -> None:
 async def redrive(steps: Steps, bounds: Bounds, letter: str, *, rest: bool) -> Opened:
     """Speak the turn of a letter again; see `Ledger.redrive`."""
     found = await read(steps, letter)
-    ref, said = again(found).ref, still_to_say(found, await events(steps, found.request.ref), rest=rest)
-    opened = await open_turn(steps, bounds, again(found))
-    send_all = partial(call_all, steps.redis, replicated=True)
-    for first in range(0, len(said), AT_ONCE):
-        batch = tokens.Batch(ref, first + 1, said[first : first + AT_ONCE])
-        [refusal] = await tokens.append(send_all, steps.keys, [batch])
-        if refusal is not None:
-            raise refusal
+    said = still_to_say(found, await events(steps, found.request.ref), rest=rest)
+    opened = await open_turn(steps, bounds, again(found), said)
     await drop(steps, letter)
     return opened
 

@@ -9,13 +9,14 @@ local function write_end(id, turn, fields, reason, samples, spoken, cause)
 end
 
 -- Close the books of a turn: final state, no dispatch message, no further token. The output's `end` entry is the caller's.
--- The seal's id is the clock's, which is larger than any token's number: from now on every token is refused.
+-- The seal's id is the clock's, which is larger than any token's number: from now on every token is refused. Where somebody
+-- has put something else in the stream's place, the turn ends all the same.
 local function close(turn, fields, reason, samples, spoken, cause)
   set_state(turn, fields.state, reason, 'samples', samples, 'spoken', spoken, 'cause', cause, 'message', '',
     'ended_ms', text(now_ms()))
   acknowledge(fields.message)
   redis.call('ZREM', DEADLINES, deadline_of(turn))
-  redis.call('XADD', tokens_key(turn), 'NOMKSTREAM', '*', 'seal', reason)
+  redis.pcall('XADD', tokens_key(turn), 'NOMKSTREAM', '*', 'seal', reason)
   touch(turn, fields.retention_ms)
 end
 

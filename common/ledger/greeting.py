@@ -10,8 +10,11 @@ from saystream.common.redis_client import Client, call
 OLDEST = (6, 2)
 
 
-async def greet(redis: Client, shards: int) -> None:
+async def greet(redis: Client, shards: int, *, settle: bool = True) -> None:
     """Make sure that this Redis can be used with so many shards.
+
+    Args:
+        settle: whether that number is written down where nobody has yet. Who only looks around must not decide it.
 
     Raises:
         RedisUnavailable: it does not answer, or is too old; the sentence says where it is and what to do.
@@ -19,7 +22,7 @@ async def greet(redis: Client, shards: int) -> None:
     """
     try:
         await _check_version(redis)
-        await agree_on_shards(redis, shards)
+        await (agree_on_shards if settle else check_shards)(redis, shards)
     except RedisUnavailable as error:
         raise RedisUnavailable(
             f"Redis at {redis.where} cannot be used: {str(error).rstrip('.')}. Start it, or name another one: "
@@ -29,9 +32,12 @@ async def greet(redis: Client, shards: int) -> None:
 
 async def _check_version(redis: Client) -> None:
     try:
-        version = (await call(redis, "INFO", "server")).get("redis_version", "")
+        server = await call(redis, "INFO", "server")
     except ResponseError:
         return  # a hosted Redis that does not say
+    if server.get("redis_mode") == "sentinel":
+        raise RedisUnavailable("it is a sentinel: connect by redis+sentinel://HOST:PORT/NAME")
+    version = server.get("redis_version", "")
     if version and tuple(int(part) for part in str(version).split(".")[:2]) < OLDEST:
         raise RedisUnavailable(f"it is version {version}, and {'.'.join(map(str, OLDEST))} is the oldest that will do")
 
@@ -39,8 +45,15 @@ async def _check_version(redis: Client) -> None:
 async def agree_on_shards(redis: Client, shards: int) -> None:
     """Write the number of shards, or check it; raises ShardMismatch."""
     await call(redis, "SET", SHARDS, shards, "NX")
-    known = int(await call(redis, "GET", SHARDS))
-    if known != shards:
+    await check_shards(redis, shards)
+
+
+async def check_shards(redis: Client, shards: int) -> None:
+    """Make sure that nobody uses this Redis with another number of shards; raises ShardMismatch."""
+    known = await call(redis, "GET", SHARDS)
+    if known is not None and int(known) != shards:
+        number = int(known)
         raise ShardMismatch(
-            f"this Redis is used with {known} shards, and this process was started with {shards}: set shards = {known}"
+            f"this Redis is used with {number} shards, and this process was started with {shards}: set shards = "
+            f"{number} (SAYSTREAM_SHARDS)"
         )

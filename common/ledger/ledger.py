@@ -1,8 +1,12 @@
 """The ledger's steps, as a worker or producer calls them."""
 
+import asyncio
+import logging
 import uuid
 from collections.abc import Iterable, Sequence
 from functools import partial
+
+from redis.exceptions import ResponseError
 
 from saystream.common.audio import AudioFormat
 from saystream.common.errors import AudioLost, Fenced, UnknownTurn
@@ -14,12 +18,14 @@ from saystream.common.ledger.answers import Claim, Cut, DeadLetter, Heard, Opene
 from saystream.common.ledger.bounds import Bounds
 from saystream.common.ledger.opening import open_turn
 from saystream.common.ledger.queue import Message, Queue
-from saystream.common.ledger.scripts import CLAIM, CURSOR, EXPIRE, FINISH, INTERRUPT, LATE, PLAYED, RELEASE
+from saystream.common.ledger.scripts import CLAIM, CURSOR, EXPIRE, FINISH, INTERRUPT, KEEP, LATE, PLAYED, RELEASE
 from saystream.common.ledger.steps import Steps
 from saystream.common.redis_client import Client, call, call_all
 from saystream.common.request import TurnRequest
 from saystream.common.settings import LimitSettings
 from saystream.common.states import State
+
+log = logging.getLogger(__name__)
 
 #: So many listeners of one session may say where they are; more of them, and the one silent for longest is forgotten.
 MOST_NAMES = 64
@@ -44,9 +50,13 @@ class Ledger:
         """Return the keys of a session's shard."""
         return self._steps.keys(session)
 
-    async def greet(self) -> None:
-        """Make sure that this Redis can be used; raises RedisUnavailable, ShardMismatch."""
-        await greeting.greet(self.redis, self.shards)
+    async def greet(self, *, settle: bool = True) -> None:
+        """Make sure that this Redis can be used; raises RedisUnavailable, ShardMismatch.
+
+        Args:
+            settle: whether this decides the number of shards for all who come later, if nobody has yet.
+        """
+        await greeting.greet(self.redis, self.shards, settle=settle)
 
     # producers
 
@@ -185,22 +195,25 @@ class Ledger:
         return await output.publish(send_all or partial(call_all, self.redis), appends)
 
     async def keep(self, refs: Iterable[TurnRef]) -> None:
-        """Put off the expiry of turns that are being spoken, and of their sessions."""
-        commands = []
-        for session, turn in refs:
-            keys = self.keys(session)
-            of_all = (keys.turn(turn), keys.tokens(turn), *keys.of_session(session))
-            commands += [("PEXPIRE", key, self.bounds.retention_ms) for key in of_all]
-        if commands:
-            await call_all(self.redis, commands)
+        """Put off the expiry of turns that are being spoken, of those that wait behind them, and of their sessions."""
+        # All are tried, though one fails: a slot that is being moved must not let the turns of others expire.
+        tried = await asyncio.gather(*(self._steps.take(KEEP, ref) for ref in refs), return_exceptions=True)
+        for outcome in tried:
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     async def expire_late(self, shard: int, count: int = 100) -> int:
         """End up to ``count`` turns of a shard that could not start in time; returns how many it were."""
         ended = 0
         for late in await LATE(self.redis, [ShardKeys(shard).deadlines], [count]):
             session, turn = late.decode().split(" ")
-            reply = await self._steps.take(EXPIRE, (session, turn))
-            ended += reply["status"] == "expired"
+            try:
+                reply = await self._steps.take(EXPIRE, (session, turn))
+            except ResponseError as error:  # its keys are not ours: it must not keep the others waiting
+                log.error("! turn %s is late and cannot be ended: %s", turn, error)
+                await call(self.redis, "ZREM", ShardKeys(shard).deadlines, late)
+            else:
+                ended += reply["status"] == "expired"
         return ended
 
     # voices: what workers speak, so that a producer's typing error is found where it is made
@@ -208,8 +221,10 @@ class Ledger:
     async def announce(self, voices: Iterable[str]) -> None:
         """Make known which voices a worker speaks."""
         if named := list(voices):
-            await call(self.redis, "SADD", VOICES, *named)
-            await call(self.redis, "PEXPIRE", VOICES, self.bounds.retention_ms)
+            expiry = ("PEXPIRE", VOICES, self.bounds.retention_ms)
+            for answer in await call_all(self.redis, [("SADD", VOICES, *named), expiry]):
+                if isinstance(answer, Exception):
+                    raise answer
 
     async def voices(self) -> set[str]:
         """Return the voices that workers have made known; empty while no worker has ever been here."""
@@ -232,7 +247,7 @@ class Ledger:
     async def redrive(self, letter: str, *, rest: bool = False) -> Opened:
         """Speak the turn of a dead letter again, as another turn of its session, and drop the letter.
 
-        May be repeated after a lost reply: the turn is the same one, and its text is written once.
+        May be repeated after a lost reply: the turn is the same one, and has all of its text from the beginning.
 
         Args:
             letter: its id.
@@ -242,7 +257,6 @@ class Ledger:
             UnknownLetter: there is none with this id.
             TextGone: there is nothing left that could be spoken.
             SessionBusy, Overloaded: as for `open`; the letter stays.
-            TurnEnded: an earlier call was broken off in the text, and the turn has ended since; the letter stays.
         """
         return await dead.redrive(self._steps, self.bounds, letter, rest=rest)
 

@@ -3,6 +3,7 @@
 -- ARGV  5 request (JSON)  6 voice  7 metadata (JSON)  8 on_busy  9 start within ms (0: whenever)  10 retention ms
 --       11 most turns that may wait in the session  12 most turns that may wait for a worker
 --       13 output ms  14 output bytes  15 held ms  16 held bytes (trim.lua)
+--       17 … field and value of each token event that is there from the beginning
 -- Does      records the turn; ready (in `dispatch`) if the session is free, else behind the turn that speaks; with
 --           on_busy = interrupt everything before it is interrupted first. Creates the session's line and the turn's token
 --           stream: no other step creates a stream, so that nobody writes into one that has expired.
@@ -23,10 +24,13 @@ if known then
   return cjson.encode({status = status, number = known.number, state = known.state, cuts = cjson.decode(known.cuts)})
 end
 
--- How many turns wait; those that were interrupted while they waited do not count.
+-- How many turns wait; those that were interrupted while they waited do not count, unless it is a thousand: the step that
+-- ends the turn which speaks writes the `end` of each of them, and holds up all of Redis for so long.
+local MOST_ENDED = 1000
+
 local function still_waiting(enough)
   local waiting = redis.call('LLEN', WAITING)
-  if waiting < enough then return waiting end
+  if waiting < enough or waiting >= enough + MOST_ENDED then return waiting end
   local count = 0
   for _, id in ipairs(redis.call('LRANGE', WAITING, 0, -1)) do
     if redis.call('HGET', turn_key(id), 'state') == 'waiting' then count = count + 1 end
@@ -69,6 +73,7 @@ if redis.call('EXISTS', AUDIO) == 0 then
 end
 redis.call('XADD', tokens_key(turn), '0-1', 'none', '')
 redis.call('XDEL', tokens_key(turn), '0-1')
+for i = 17, #ARGV, 2 do redis.call('XADD', tokens_key(turn), text((i - 15) / 2) .. '-0', ARGV[i], ARGV[i + 1]) end
 
 local state = speaking and 'waiting' or 'ready'
 redis.call('HSET', turn_key(turn), 'state', state, 'session', session, 'number', number, 'request', request,

@@ -1,5 +1,6 @@
 """The dispatch stream: turns that are ready, handed to workers; its pending list is the lease."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -8,7 +9,9 @@ from redis.exceptions import ResponseError
 from saystream.common.ids import SessionId, TurnId, TurnRef
 from saystream.common.keys import GROUP, ShardKeys
 from saystream.common.ledger.scripts import LEAVE, RENEW
-from saystream.common.redis_client import Client, call
+from saystream.common.redis_client import Client, call, call_all
+
+log = logging.getLogger(__name__)
 
 
 class Message(NamedTuple):
@@ -48,7 +51,7 @@ class Queue:
         wait = ("BLOCK", block_ms) if block_ms > 0 else ()  # and here it is for ever
         where = ("COUNT", count, *wait, "STREAMS", self._keys.dispatch, ">")
         reply = await call(self._blocking, "XREADGROUP", "GROUP", GROUP, self._worker, *where)
-        return self._messages(reply[0][1]) if reply else []
+        return await self._messages(reply[0][1]) if reply else []
 
     async def abandoned(self, lease_ms: int, count: int) -> list[Message]:
         """Take up to ``count`` turns whose owner has not renewed them for a whole lease.
@@ -64,13 +67,13 @@ class Queue:
         if not ids:
             return []
         # Those that somebody else has taken meanwhile are not idle any more, and stay where they are.
-        return self._messages(await call(self._redis, "XCLAIM", *group, self._worker, lease_ms, *ids))
+        return await self._messages(await call(self._redis, "XCLAIM", *group, self._worker, lease_ms, *ids))
 
     async def handed_out(self) -> list[Message]:
         """Return the turns that are in this worker's hands, as Redis sees it."""
         where = ("COUNT", 1000, "STREAMS", self._keys.dispatch, "0")
         reply = await call(self._redis, "XREADGROUP", "GROUP", GROUP, self._worker, *where)
-        return self._messages(reply[0][1]) if reply else []
+        return await self._messages(reply[0][1]) if reply else []
 
     async def renew(self, messages: Iterable[str]) -> set[str]:
         """Renew the lease of messages; returns those that are still this worker's: it has lost the others."""
@@ -89,14 +92,22 @@ class Queue:
             if consumer["pending"] == 0 and consumer["idle"] > idle_ms:
                 await LEAVE(self._redis, [self._keys.dispatch], [consumer["name"]])
 
-    def _messages(self, entries: Sequence[tuple[bytes, dict[bytes, bytes] | None]]) -> list[Message]:
-        return [
-            Message(
-                self._keys.shard,
-                entry_id.decode(),
-                TurnRef(SessionId(fields[b"session"].decode()), TurnId(fields[b"turn"].decode())),
-                fields[b"voice"].decode(),
-            )
-            for entry_id, fields in entries
-            if fields  # an entry that was deleted while it was pending has none
-        ]
+    async def _messages(self, entries: Sequence[tuple[bytes, dict[bytes, bytes] | None]]) -> list[Message]:
+        """Read entries of the stream; what is no turn is thrown away, or it would be handed out for ever."""
+        messages: list[Message] = []
+        strange: list[bytes] = []
+        for entry_id, fields in entries:
+            if not fields:  # an entry that was deleted while it was pending has none
+                continue
+            try:
+                session, turn = SessionId(fields[b"session"].decode()), TurnId(fields[b"turn"].decode())
+                voice = fields[b"voice"].decode()
+            except (KeyError, UnicodeDecodeError):
+                strange.append(entry_id)
+            else:
+                messages.append(Message(self._keys.shard, entry_id.decode(), TurnRef(session, turn), voice))
+        if strange:
+            dispatch = self._keys.dispatch
+            log.error("! %s: thrown away what is no turn: entries %s", dispatch, b", ".join(strange).decode())
+            await call_all(self._redis, [("XACK", dispatch, GROUP, *strange), ("XDEL", dispatch, *strange)])
+        return messages

@@ -4,8 +4,8 @@ from saystream.common.script import Argument, Script, read
 from saystream.common.states import NEXT
 
 __all__ = [
-    "CLAIM", "CURSOR", "EXPIRE", "FINISH", "INTERRUPT", "LATE", "LEAVE", "LOOK", "OPEN", "PLAYED", "RELEASE", "RENEW",
-    "STEPS", "Argument", "Script",
+    "CLAIM", "CURSOR", "EXPIRE", "FINISH", "INTERRUPT", "KEEP", "LATE", "LEAVE", "LOOK", "OPEN", "PLAYED", "RELEASE",
+    "RENEW", "STEPS", "Argument", "Script",
 ]  # fmt: skip
 
 
@@ -31,9 +31,10 @@ INTERRUPT = _step("interrupt")
 EXPIRE = _step("expire")
 PLAYED = _step("played")
 CURSOR = _step("cursor")
+KEEP = _step("keep")
 LOOK = _step("look")
 #: Every step; each stands on what they share.
-STEPS = (OPEN, CLAIM, FINISH, RELEASE, INTERRUPT, EXPIRE, PLAYED, CURSOR, LOOK)
+STEPS = (OPEN, CLAIM, FINISH, RELEASE, INTERRUPT, EXPIRE, PLAYED, CURSOR, KEEP, LOOK)
 
 LATE = Script(__package__, "late")
 LEAVE = Script(__package__, "leave")

@@ -9,7 +9,7 @@ Which server is asked changes with a failover or a move of slots: the next call 
 does not follow; it ends.
 """
 
-from saystream.common.redis_client.address import SCHEMES, without_password
+from saystream.common.redis_client.address import without_password
 from saystream.common.redis_client.batch import Command, Part
 from saystream.common.redis_client.calls import call, call_all, call_raw
 from saystream.common.redis_client.client import Client, connect
@@ -17,6 +17,6 @@ from saystream.common.redis_client.errors import translated
 from saystream.common.redis_client.wire import Wire
 
 __all__ = [
-    "SCHEMES", "Client", "Command", "Part", "Wire", "call", "call_all", "call_raw", "connect", "translated",
+    "Client", "Command", "Part", "Wire", "call", "call_all", "call_raw", "connect", "translated",
     "without_password",
 ]  # fmt: skip

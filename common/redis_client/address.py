@@ -58,9 +58,13 @@ class Group:
 
 
 def without_password(url: str) -> str:
-    """Return a URL's scheme, hosts and path: passwords stand before the host or behind the question mark."""
-    scheme, mark, rest = url.rpartition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2].partition('?')[0]}"
+    """Return a URL's scheme, hosts and path: passwords stand before the host or behind the question mark.
+
+    Where an ``@`` follows a question mark, either may be a password's: then only the scheme is told.
+    """
+    scheme, mark, rest = url.partition("://") if "://" in url else ("", "", url)
+    before, _, hosts = rest.rpartition("@")
+    return f"{scheme}{mark}{'…' if '?' in before else hosts.partition('?')[0]}"
 
 
 def check(url: str) -> None:

@@ -344,6 +344,9 @@ def pool(
       warm                       streams that found a connection ready
       hedges                     streams that raced a late first one
 
+    A worker that takes no more turns and is about to end is marked as draining; one that has not reported for 2.5 s,
+    with the age of its figures.
+
     On a terminal, and with --json, it is shown each second until Ctrl-C. Exit code 1 if it is shown once and no worker
     reports.
 

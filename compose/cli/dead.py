@@ -134,7 +134,7 @@ async def _each(
                 told = await step(ledger, letter_id)
             except (InvalidInput, TurnError, UnknownLetter) as error:  # of this one; the others may be well
                 failed += 1
-                complain(f"{counted}{letter_id}: {_what_to_do(error)}")
+                complain(f"{counted}{_what_to_do(letter_id, error)}")
                 if json:
                     terminal.as_json(event="refused", id=letter_id, problem=str(error))
                 continue
@@ -148,13 +148,13 @@ async def _each(
     return 1 if failed else 0
 
 
-def _what_to_do(error: SaystreamError) -> str:
+def _what_to_do(letter_id: str, error: SaystreamError) -> str:
     match error:
-        case UnknownLetter():
-            return f"{error} `saystream dead list` shows those that are there."
+        case UnknownLetter():  # it names the letter itself
+            return f"{str(error).rstrip('.')}. `saystream dead list` shows those that are there."
         case TextGone():
-            return f"{error} `saystream dead drop` forgets it."
-    return str(error)
+            return f"{letter_id}: {error} `saystream dead drop` forgets it."
+    return f"{letter_id}: {error}"
 
 
 def _ago(ms: int) -> str:

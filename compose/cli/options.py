@@ -11,8 +11,8 @@ RedisOption = Annotated[
         "--redis",
         metavar="URL",
         envvar="SAYSTREAM_REDIS_URL",
-        help="Where Redis is: redis://, rediss:// or unix://. If not given: redis_url of the settings, "
-        "else that of a running `saystream up`.",
+        help="Where Redis is: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://. If not given: "
+        "redis_url of the settings, else that of a running `saystream up`.",
     ),
 ]
 ConfigOption = Annotated[

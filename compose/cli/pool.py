@@ -204,8 +204,7 @@ class Board:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         workers = self.roll.workers
         if workers:
-            turns, slots = sum(worker.turns for worker in workers), sum(worker.slots for worker in workers)
-            yield Text(f"{len(workers)} worker{'s' * (len(workers) > 1)}, {turns} of {slots} turns")
+            yield Text(_summary(workers))
             yield self._table(console)
             yield from self._errors()
         elif not self._note:
@@ -235,9 +234,12 @@ class Board:
                 if len(bindings) > 1:
                     yield _Line(1, binding or "(any)", bound, whole=False)
                 for worker, report in bound:
-                    age_s = self.roll.age_s(worker)
-                    late = f" ({age_s:.0f} s ago)" if age_s >= _LATE_S else ""
-                    yield _Line(2, f"{worker.worker}{late}", [(worker, report)], whole=len(bindings) == 1)
+                    yield _Line(2, self._named(worker), [(worker, report)], whole=len(bindings) == 1)
+
+    def _named(self, worker: WorkerReport) -> str:
+        age_s = self.roll.age_s(worker)
+        remarks = ["draining"] * worker.draining + [f"{age_s:.0f} s ago"] * (age_s >= _LATE_S)
+        return f"{worker.worker} ({', '.join(remarks)})" if remarks else worker.worker
 
     def _errors(self) -> Iterator[Text]:
         for name, pools in _accounts(self.roll).items():
@@ -247,4 +249,13 @@ class Board:
                     whose.setdefault(report.error, set()).add(worker.worker)
             for error, workers in sorted(whose.items()):
                 where = f" ({len(workers)} workers)" if len(workers) > 1 else f" ({min(workers)})"
-                yield Text.assemble((f"{name}: ", LABEL), (error, "red"), where)
+                # A vendor's error begins with the vendor, which most accounts are named after.
+                yield Text.assemble((f"{name}: ", LABEL), (error.removeprefix(f"{name}: "), "red"), where)
+
+
+def _summary(workers: Sequence[WorkerReport]) -> str:
+    """Say how many there are, and how many turns: those that drain speak some, and have no room for others."""
+    turns, draining = sum(worker.turns for worker in workers), [worker for worker in workers if worker.draining]
+    slots = sum(worker.turns if worker.draining else worker.slots for worker in workers)
+    drain = f", {len(draining)} draining" if draining else ""
+    return f"{len(workers)} worker{'s' * (len(workers) > 1)}{drain}, {turns} of {slots} turns"

@@ -120,6 +120,11 @@ def _report(error: BaseException) -> int:
     if isinstance(error, OSError):
         complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         return 1
+    from redis.exceptions import NoPermissionError  # not above: help is there at once
+
+    if isinstance(error, NoPermissionError):
+        complain(f"Redis does not let this user do what is needed: {error}")
+        return 1
     if logging.getLogger("saystream").isEnabledFor(logging.INFO):
         traceback.print_exception(error)
     complain(f"a fault of saystream's own: {type(error).__name__}: {error} (-v shows where)")

@@ -57,7 +57,8 @@ async def speak(
     async def hear() -> None:
         # The id directly before the turn's first entry: neither older turns are heard, nor is any of this one missed.
         start = EntryId.of(turn.opened.number, 0, 0)
-        events = listen(url, turn.session, start, until_turn=turn.id, shards=settings.shards)
+        shards, timeout_s = settings.shards, settings.redis_timeout_s
+        events = listen(url, turn.session, start, until_turn=turn.id, shards=shards, timeout_s=timeout_s)
         async with aclosing(events):
             async for event in events:
                 progress.heard(event)

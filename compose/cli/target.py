@@ -45,7 +45,7 @@ async def ledger_at(settings: Settings, url: str) -> AsyncIterator[Ledger]:
     redis = connect(url, timeout_s=settings.redis_timeout_s, replicas=settings.redis_replicas)
     try:
         ledger = Ledger(redis, shards=settings.shards, bounds=Bounds.of(settings.limits))
-        await ledger.greet()
+        await ledger.greet(settle=False)  # looking around must not decide it; workers and producers do
         yield ledger
     finally:
         await redis.aclose()

@@ -150,7 +150,9 @@ async def test_some_or_all_are_forgotten(dead: Dead) -> None:
 async def test_an_id_that_is_none_of_theirs_is_told(dead: Dead, command: str, letter: str) -> None:
     failed = await dead(command, letter)
     assert failed.returncode in (1, 2)
-    assert letter in failed.stderr
+    assert failed.stderr.count(letter) == 1
+    assert ".." not in failed.stderr
+    assert "5 `saystream" not in failed.stderr  # two sentences
     assert "Traceback" not in failed.stderr
     assert "fault of saystream's own" not in failed.stderr
 

@@ -1,16 +1,23 @@
 """Help is there for everyone, quickly, and what is wrong is said in one sentence."""
 
+import asyncio
+import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from saystream.common.redis_client import call, connect
 from tests.compose.cli_process import House, house
+from tests.servers import MakeRedis
 
 COMMANDS = ("demo", "up", "worker", "say", "listen", "interrupt", "inspect", "dead", "pool", "standin", "version")
 OF_DEAD = ("list", "show", "redrive", "drop")
 HEAVY = ("redis", "websockets", "numpy", "pydantic", "orjson", "asyncio", "rich.live")
+#: What a user of Redis has to be allowed.
+MAY = "~saystream:* +@all -@admin -@dangerous"
 NOWHERE = "redis://user:secret@localhost:1"
 
 
@@ -81,3 +88,25 @@ def test_an_error_is_a_sentence_and_an_exit_code(home: House, arguments: list[st
     assert sentence in failed.stderr
     assert "Traceback" not in failed.stderr
     assert "secret" not in failed.stdout + failed.stderr
+
+
+def test_a_user_of_redis_needs_our_keys_only_and_what_it_may_not_is_said(home: House, make_redis: MakeRedis) -> None:
+    server = make_redis(port=0)
+    asyncio.run(let_in(server.url, "reader", "~saystream:* +get"))
+    asyncio.run(let_in(server.url, "ours", MAY))
+    refused = home.run("dead", "list", "--redis", f"redis://reader:p@127.0.0.1:{server.port}")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "Redis does not let this user do what is needed" in refused.stderr
+    with home.start("up", "--json", "--speed", "20", "--redis", f"redis://ours:p@127.0.0.1:{server.port}") as running:
+        running.object()
+        said = home.run("say", "--voice", "marker", "Hello there.")
+        assert (said.returncode, said.stderr) == (0, "")
+        running.process.terminate()
+        assert running.end() == 0
+    assert f"`{MAY}`" in (Path(__file__).parents[2] / "docs" / "redis.md").read_text("utf-8")
+
+
+async def let_in(url: str, user: str, may: str) -> None:
+    """Let Redis know a user whose password is `p`."""
+    async with contextlib.aclosing(connect(url)) as client:
+        await call(client, "ACL", "SETUSER", user, "on", ">p", *may.split())

@@ -121,6 +121,25 @@ def test_a_worker_whose_report_is_late_is_marked() -> None:
     assert "ago" not in drawn(Roll(10_000, WORKERS))
 
 
+def test_a_worker_that_drains_is_marked_and_has_no_room_for_other_turns() -> None:
+    leaving = WORKERS[0].model_copy(update={"draining": True})
+    picture = drawn(Roll(10_000, (leaving, WORKERS[1])))
+    assert picture.splitlines()[0] == "2 workers, 1 draining, 7 of 11 turns"
+    assert "w1 (draining)" in picture
+    assert "w2 (draining)" not in picture
+    assert "w1 (draining, 4 s ago)" in drawn(Roll(13_000, (leaving,)))
+
+
+def test_an_error_names_its_account_once() -> None:
+    def told(provider: str) -> str:
+        broken = BROKEN.model_copy(update={"provider": provider, "error": "gradium: no luck (code 500)"})
+        return drawn(Roll(10_000, (WORKERS[1].model_copy(update={"pools": (broken,)}),))).splitlines()[-1]
+
+    assert "gradium: gradium" not in told("gradium").replace("\x1b[0m", "")
+    assert "no luck (code 500)" in told("gradium")
+    assert "gradium: no luck (code 500)" in told("acme")  # an account of another name: whose vendor it is, too
+
+
 def test_where_the_terminal_has_no_room_for_workers_there_are_their_sums() -> None:
     many = tuple(WorkerReport(worker=f"w{number}", at_ms=10_000, pools=(ONE,)) for number in range(40))
     picture = drawn(Roll(10_000, many), height=24)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 import redis
 
-from saystream.common.errors import InvalidSettings, RedisUnavailable
+from saystream.common.errors import InvalidInput, RedisUnavailable
 from saystream.compose import redis_server
 from saystream.compose.redis_server import GivenURL, PrivateRedis, ServerBinary, choose, describe_server
 from tests.servers import MakeRedis
@@ -118,13 +118,13 @@ class TestChoose:
     @pytest.mark.parametrize(
         ("url", "message"),
         [
-            ("http://:secret@host", "Redis cannot be reached by http://. The URL has to start with redis://, "),
-            ("host:6379", "has to be a URL that starts with redis://, rediss://, unix://, redis+sentinel://, "),
-            ("", "has to be a URL"),
+            ("http://:secret@host", "'http://host' is not a Redis URL: use one of redis://, "),
+            ("host:6379", "is not a Redis URL: use one of redis://, rediss://, unix://, redis+sentinel://, "),
+            ("", "is not a Redis URL"),
         ],
     )
     def test_what_is_no_url_of_a_redis_is_refused_with_what_is_accepted(self, url: str, message: str) -> None:
-        with pytest.raises(InvalidSettings) as caught:
+        with pytest.raises(InvalidInput) as caught:
             choose(url)
         assert message in str(caught.value)
         assert "secret" not in str(caught.value)

@@ -213,3 +213,15 @@ def test_any_number_of_takeovers_leaves_every_sample_once(sizes: list[int], data
             turn.add(splice(seq, position))
     assert turn.data == whole
     assert turn.assembler.holes == ()
+
+
+def test_what_a_failover_has_lost_is_put_together_anew() -> None:
+    """The gap rewinds: ids that were taken come again, and an end that was heard is none any more."""
+    turn = put_together(begin(), audio(1, 0, 1), end(2, 10))
+    lost = Gap(EntryId(8, 5), EntryId(9, 2), EntryId(9, 0))
+    turn.add(lost)
+    assert turn.assembler.reason is None
+    for event in (begin(), audio(1, 0, 7), audio(2, 10, 8)):
+        turn.add(event)
+    assert turn.data == tone(7, 10) + tone(8, 10)
+    assert (turn.assembler.reason, turn.assembler.cause) == (None, "")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from saystream.common.errors import InvalidId, InvalidInput, RedisUnavailable
+from saystream.common.errors import InvalidId, InvalidInput, RedisUnavailable, ShardMismatch
 from saystream.common.events import Audio, Begin, End, Word
 from saystream.common.ids import FENCE, EntryId
 from saystream.common.redis_client import call
@@ -68,6 +68,12 @@ async def test_a_cluster_session_is_found_in_its_shard(redis_url: str) -> None:
 
 
 # from now on
+
+
+async def test_a_listener_with_another_number_of_shards_is_told(studio: Studio) -> None:
+    await studio.ledger.greet()
+    with pytest.raises(ShardMismatch, match="used with 1 shards"):
+        await anext(listen(studio.url, SESSION, BEGINNING, shards=8))
 
 
 async def test_live_hears_what_comes_and_nothing_of_what_was(studio: Studio) -> None:
@@ -671,3 +677,64 @@ async def test_an_attempt_that_a_failover_lost_is_told_when_its_ids_come_again(
             for event in events:
                 recorder.add(event)
         assert read_wav(tmp_path / "a.wav")[1] == [7, 8, 9]
+
+
+async def test_a_turn_whose_interrupt_a_failover_lost_is_heard_on(make_redis: MakeRedis, wire: Wire) -> None:
+    """What it says now stands below the end that was heard."""
+    primary, replica = make_redis(), make_redis()
+    await wire.lead_to(primary)
+    async with (
+        studio_at(primary.url) as before,
+        studio_at(replica.url) as after,
+        aclosing(listen(wire.url, SESSION, BEGINNING, until_turn="b")) as stream,
+    ):
+        for studio in (before, after):
+            await studio.pretend_age(1000)
+        lost, speech = await before.begin("a"), await after.begin("a")
+        for spoken in (lost, speech):
+            await spoken.audio(1)
+        await before.ledger.interrupt(SESSION)
+        assert kinds([await anext(stream) for _ in range(3)]) == "begin a, audio 1, end a"
+        following = asyncio.ensure_future(anext(stream))
+        await before.blocked_readers(1)
+        await wire.cut(before)
+        await wire.lead_to(replica)
+        gap = await following
+        assert isinstance(gap, Gap)
+        assert gap.rewinds
+        await speech.audio(2)
+        await speech.finish()
+        await after.say("b", [3])
+        assert kinds([event async for event in stream]) == "audio 2, end a, begin b, audio 3, end b"
+
+
+async def test_who_joins_in_mid_turn_is_told_too_that_a_failover_lost_the_attempt(
+    make_redis: MakeRedis, wire: Wire
+) -> None:
+    primary, replica = make_redis(), make_redis()
+    await wire.lead_to(primary)
+    async with (
+        studio_at(primary.url) as before,
+        studio_at(replica.url) as after,
+        aclosing(listen(wire.url, SESSION, LIVE, until_turn="a")) as stream,
+    ):
+        for studio in (before, after):
+            await studio.pretend_age(1000)
+            await studio.open("a")
+        after._claims = 1  # so that its owner has another name
+        lost, speech = await before.claim(), await after.claim()
+        await lost.audio(1)
+        assert kinds([await anext(stream)]) == "begin a"
+        following = asyncio.ensure_future(anext(stream))
+        await before.blocked_readers(1)
+        await lost.audio(2)
+        assert kinds([await following]) == "audio 2"
+        following = asyncio.ensure_future(anext(stream))
+        await before.blocked_readers(1)
+        for value in (7, 8, 9):
+            await speech.audio(value)
+        await speech.finish()
+        await wire.cut(before)
+        await wire.lead_to(replica)
+        heard = [await following] + [event async for event in stream]
+        assert kinds(heard) == "gap, begin a, audio 7, audio 8, audio 9, end a"

@@ -173,3 +173,10 @@ def test_a_long_turn_is_remembered_by_its_words_and_not_by_its_entries() -> None
     told = playhead(begin(), *(audio(number * 10, 10, number // 100, number // 100 * 1000) for number in range(10_000)))
     assert "100 places known" in repr(told)
     assert told.heard(55_500) == 55
+
+
+def test_a_turn_that_begins_again_forgets_what_was_said_before() -> None:
+    """A failover has lost the attempt that was heard, and another one says the same text at other places."""
+    later = words(Word("one", 0, 3, 50, 150), Word("two", 4, 7, 150, 260))
+    told = playhead(begin(), words(ONE, TWO, THREE), audio(0, 300, 13, 300), begin(), later, audio(0, 150, 3, 150))
+    assert [told.heard(sample) for sample in (100, 149, 150, 300)] == [0, 0, 3, 3]

@@ -13,6 +13,7 @@ from saystream.common.settings import Settings
 from saystream.common.states import State
 from saystream.producer import Speaker, Turn
 from saystream.producer.outbox import ENTRY_BYTES
+from saystream.producer.writer import BATCH_EVENTS, TURN_EVENTS
 from tests.producer.conftest import ReadTokens
 from tests.proxy import Proxy
 from tests.timing import eventually
@@ -164,6 +165,33 @@ async def test_a_turn_that_is_gone_takes_no_more(speaker: Speaker, ledger: Ledge
     await turn.send("c")
     with pytest.raises(TurnEnded, match="turn t: The turn is no longer in Redis"):
         await turn.end()
+
+
+async def test_a_turn_that_is_gone_is_looked_for_once_however_many_others_are_busy(
+    redis_url: str, ledger: Ledger, read_tokens: ReadTokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others fill the first batch on each new wire, and it is always in the second."""
+    wires, new_wire = [], Client.wire
+
+    async def wire(client: Client, of: str) -> Wire:
+        wires.append(of)
+        return await new_wire(client, of)
+
+    monkeypatch.setattr(Client, "wire", wire)
+    async with Speaker.connect(redis_url, settings=Settings()) as speaker:
+        turns = [speaker.turn(f"s{number}") for number in range(2 * BATCH_EVENTS // TURN_EVENTS)]
+        for turn in turns:
+            await turn.open()
+            await sent(turn, "a", read_tokens)
+        gone = turns[-1]
+        await call(ledger.redis, "DEL", ledger.keys(gone.session).tokens(gone.id))
+        for turn in turns:
+            for _ in range(10 * TURN_EVENTS):
+                await turn.send("b")
+        with pytest.raises(TurnEnded, match="no longer in Redis"):
+            await gone.end()
+        await asyncio.gather(*(turn.end() for turn in turns[:-1]))
+    assert len(wires) == 2
 
 
 async def test_the_end_of_a_text_is_acknowledged_by_replicas_and_no_other_token(

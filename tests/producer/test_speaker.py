@@ -213,6 +213,10 @@ async def test_a_redis_that_says_nothing_is_reported_in_time(proxy: Proxy) -> No
         ("redis://me:pw@host:1/2", "redis://host:1/2"),
         ("rediss://host/0?password=pw", "rediss://host/0"),
         ("unix://me:pw@/tmp/r.sock?db=1", "unix:///tmp/r.sock"),
+        ("redis://host/0?password=at@pw", "redis://…"),
+        ("redis://:question?pw@host", "redis://…"),
+        ("redis://:a://pw@host", "redis://host"),
+        ("me:pw@host", "host"),
     ],
 )
 def test_passwords_are_not_shown(url: str, shown: str) -> None:

@@ -60,6 +60,16 @@ async def test_flush_is_an_event_between_tokens(speaker: Speaker, read_tokens: R
     assert events == [Text("one"), Flush(), Text("two"), EndOfText()]
 
 
+async def test_flushing_where_there_is_nothing_new_to_speak_is_nothing(
+    speaker: Speaker, read_tokens: ReadTokens
+) -> None:
+    async with speaker.turn("call-42") as turn:
+        for token in ("", "one", ""):
+            await turn.send(token)
+            await turn.flush()
+    assert [event for _, event in await read_tokens(turn)] == [Text("one"), Flush(), EndOfText()]
+
+
 async def test_a_turn_without_text_has_only_an_end(speaker: Speaker, read_tokens: ReadTokens) -> None:
     async with speaker.turn("call-42") as turn:
         pass

@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from saystream.common.events import Audio
 from saystream.common.states import State
 from saystream.compose.standin import TEST_KEY, Behaviour
 from saystream.producer import Speaker, Turn
-from saystream.workers import speech
+from saystream.workers import speech, upkeep
 from tests.proxy import Proxy
 from tests.rig import LEASE_S, rig
 from tests.servers import MakeRedis
@@ -208,6 +209,21 @@ async def test_a_worker_that_stays_cut_off_lets_go_of_everything(redis_url: str,
         heard = await way.hear("s", "t")
         assert heard.words("t") == STORY.split()
         assert heard.ends["t"].reason is State.DONE
+
+
+async def test_a_drain_without_redis_ends_in_time(redis_url: str) -> None:
+    """Whatever a worker would tell others when it goes costs it a moment, and not the time of a call."""
+    settings: dict[str, Any] = {"worker": {"drain_s": 1.0, "lease_s": 2.0}, "redis_timeout_s": 10.0}
+    behaviour, account = Behaviour(speed=1.0), {"limit": 1}
+    async with Proxy(redis_url) as proxy, rig(proxy.url, behaviour=behaviour, account=account, **settings) as way:
+        await way.say("s", "t", STORY * 4)
+        await way.standin.stats.until(lambda stats: any(request.frames_sent > 3 for request in stats.requests))
+        with proxy.silent():
+            began = time.monotonic()
+            way.stops[0].set()
+            await way.runs[0]
+            took_s = time.monotonic() - began
+    assert took_s < 1.0 + 6 * upkeep.LAST_WORD_S + 2000 * MS
 
 
 async def test_a_producer_that_outruns_the_vendor_is_slowed(redis_url: str) -> None:

@@ -7,12 +7,16 @@ import time
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from saystream.common.events import Audio, End, Splice
+from saystream.common.ledger import Ledger
 from saystream.common.redis_client import call, connect
 from saystream.common.reports import Reports
 from saystream.common.states import State
-from saystream.compose.standin import Behaviour, Stats
+from saystream.compose.standin import Behaviour, Fault, Kind, Stats
 from tests.edge import LiveEdge
 from tests.rig import LEASE_S, Heard, Rig, rig
 from tests.timing import MS, eventually
@@ -117,6 +121,31 @@ async def test_where_all_are_told_to_stop_each_speaks_to_the_end(redis_url: str)
         heard = await way.hear("s", "t")
         assert heard.words("t") == STORY.split()
         assert heard.ends["t"].cursor.attempt == 1
+
+
+async def test_a_turn_that_has_failed_is_ended_and_not_handed_over(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker would only fail it again."""
+    ending, finish = asyncio.Event(), Ledger.finish
+
+    async def slowly(*end: Any) -> None:
+        ending.set()
+        await asyncio.sleep(600 * MS)
+        await finish(*end)
+
+    monkeypatch.setattr(Ledger, "finish", slowly)
+    fault = Behaviour(fault=Fault(Kind.CUT))
+    async with rig(redis_url, behaviour=fault, worker={"lease_s": 30.0, "streams": 1}) as way:
+        await way.start_worker()
+        await way.until_reported()
+        await way.say("s", "t", STORY)
+        await ending.wait()
+        for place in (0, 1):
+            if way.workers[place]._held:
+                way.stops[place].set()
+        end = (await way.hear("s", "t")).ends["t"]
+        assert (end.reason, end.cursor.attempt) == (State.FAILED, 1)
 
 
 async def test_a_worker_that_is_told_twice_gives_back_at_once(redis_url: str) -> None:

@@ -99,3 +99,15 @@ async def test_turns_that_come_when_the_vendor_is_found_unwell_are_passed_on() -
     async with taker:
         await eventually(lambda: taker.passed_on)
     assert taker.taken == []
+
+
+async def test_after_an_answer_that_was_long_on_its_way_lost_workers_turns_are_looked_for_a_lease_later() -> None:
+    """This process was frozen, or Redis was: all leases look as if they had ended, and their owners come first."""
+    shard = Shard((1.5 * LEASE_S, []))
+    async with Taker(shard):
+        await eventually(lambda: not shard.answers)
+        await asyncio.sleep(1.5 * LEASE_S)
+        before = shard.looked
+        await asyncio.sleep(0.8 * LEASE_S)
+        assert shard.looked == before
+        await eventually(lambda: shard.looked > before)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 import pytest
+from redis.exceptions import ResponseError
 
 from saystream.common.errors import Fenced, RedisUnavailable
 from saystream.common.ids import TurnRef, session_id, turn_id
@@ -31,21 +32,21 @@ class Shard:
         self.renewals: list[tuple[float, set[str]]] = []
         self.answers = asyncio.Event()
         self.answers.set()
-        self.refuses = False
+        self.refuses: Exception | None = None
         self.gone: set[str] = set()
 
     def away(self, how: str) -> None:
-        self.refuses = how == "it refuses"
+        self.refuses = {"it refuses": RedisUnavailable(), "it has no group": ResponseError("NOGROUP")}.get(how)
         self.answers.clear()
 
     def back(self) -> None:
-        self.refuses = False
+        self.refuses = None
         self.answers.set()
 
     async def renew(self, messages: Iterable[str]) -> set[str]:
         self.renewals.append((time.monotonic(), set(messages)))
         if self.refuses:
-            raise RedisUnavailable
+            raise self.refuses
         await self.answers.wait()
         return set(messages) - self.gone
 
@@ -108,7 +109,7 @@ async def test_a_server_that_is_away_for_a_while_costs_nothing(how: str) -> None
         assert shard.renewals[-1][1] == {"1-0"}
 
 
-@pytest.mark.parametrize("how", ["it says nothing", "it refuses"])
+@pytest.mark.parametrize("how", ["it says nothing", "it refuses", "it has no group"])
 async def test_a_server_that_stays_away_costs_its_turns_in_the_end(how: str) -> None:
     """A call that hangs does not put it off, and another shard's turns stay."""
     shard, other = Shard(), Shard()

@@ -423,6 +423,15 @@ def test_it_does_not_halt_in_the_middle_of_what_the_vendor_has_rewritten() -> No
     assert timeline.spoken == len("It costs $3.50 here today")
 
 
+def test_a_word_that_has_ended_before_it_was_reported_is_no_place_to_halt() -> None:
+    timeline = Timeline(FORMAT)
+    send(timeline, "Hello there")
+    timeline.words((WordTime("Hello", 0.0, 0.5), WordTime("ahem", 0.5, 1.5), WordTime("there", 0.55, 0.6)))
+    seconds_of_audio(timeline, 0.7)
+    halting(timeline)
+    assert seconds_of_audio(timeline, 0.5) == 4_000
+
+
 def test_where_nobody_knows_where_words_end_it_takes_everything() -> None:
     timeline = Timeline(FORMAT)
     send(timeline, "Hello there")

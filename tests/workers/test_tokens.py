@@ -159,3 +159,29 @@ async def test_a_text_that_is_too_long_stops_the_turn(redis_url: str) -> None:
         with pytest.raises(InvalidToken, match="longer than 10 characters"):
             await text.until_stopped()
         assert text.text == "a" * 10
+
+
+async def test_a_stream_that_cannot_be_read_stops_its_turn_and_no_other(redis_url: str) -> None:
+    async with reading(redis_url) as (ledger, reader):
+        broken, well = [await opened(ledger, turn) for turn in ("broken", "well")]
+        texts = [await reader.add(ref) for ref in (broken, well)]
+        await call(ledger.redis, "SET", texts[0].key, "a key of another kind")
+        await ledger.append(well, 1, [Text("a")])
+        await asyncio.wait_for(until(texts[1], "a"), 2)
+        with pytest.raises(InvalidToken, match="cannot be read: WRONGTYPE"):
+            await asyncio.wait_for(texts[0].until_stopped(), 2)
+        await ledger.append(well, 2, [Text("b")])
+        await asyncio.wait_for(until(texts[1], "ab"), 2)
+
+
+async def test_what_comes_for_a_turn_that_has_stopped_is_not_read_again_and_again(redis_url: str) -> None:
+    async with reading(redis_url) as (ledger, reader):
+        ref = await opened(ledger, "t")
+        text = await reader.add(ref)
+        text.stop(Fenced("t"))
+        await ledger.append(ref, 1, [Text("a")])
+        await asyncio.sleep(0.1)
+        before = (await call(ledger.redis, "INFO", "commandstats"))["cmdstat_xread"]["calls"]
+        await asyncio.sleep(0.3)
+        after = (await call(ledger.redis, "INFO", "commandstats"))["cmdstat_xread"]["calls"]
+        assert after - before <= 1

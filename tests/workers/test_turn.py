@@ -3,11 +3,15 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from saystream.common.events import Splice
+from saystream.common.redis_client import call_raw
 from saystream.common.states import State
 from saystream.compose.standin import Behaviour, Fault, Kind, StandIn
+from saystream.workers import turn as turn_module
 from tests.rig import rig
-from tests.timing import MS
+from tests.timing import MS, eventually
 from tests.vendors import FISHAUDIO, GRADIUM, KUGELAUDIO, Row
 
 STORY = "The quick brown fox jumps over the lazy dog, and then it sleeps."
@@ -175,3 +179,31 @@ async def test_a_voice_that_was_not_asked_was_not_late(redis_url: str) -> None:
         [splice] = (await way.hear("s", "t")).of("t", Splice)
         assert splice.voice == "spare"
         assert splice.cause.startswith("gradium: not asked for now, after: cannot connect to ws://127.0.0.1:9/")
+
+
+async def test_text_that_comes_while_it_is_asked_for_is_no_pause(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker reads it before Redis has answered that there is no more."""
+    asked = 0
+
+    async def ask(*question: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            await turn.send("Four five. ")
+            await turn.end()
+            [held] = way.workers[0]._held
+            await eventually(lambda: held.attempt and held.attempt._text.ended)
+        return await call_raw(*question)
+
+    monkeypatch.setattr(turn_module, "call_raw", ask)
+    limits = {"idle_s": 300 * MS, "on_idle": "interrupt"}
+    async with rig(redis_url, limits=limits) as way, way.speaker() as speaker:
+        turn = speaker.turn("s", turn="t")
+        await turn.open()
+        await turn.send("One two three. ")
+        heard = await way.hear("s", "t")
+        assert asked
+        assert heard.ends["t"].reason is State.DONE
+        assert heard.words("t") == "One two three. Four five.".split()

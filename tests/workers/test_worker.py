@@ -2,21 +2,31 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 
 import pytest
 
 from saystream.common.errors import InvalidSettings, RedisUnavailable, ShardMismatch
 from saystream.common.events import Begin, Splice, Word, Words
+from saystream.common.keys import REPORTS
 from saystream.common.ledger import Ledger
-from saystream.common.redis_client import call, connect
+from saystream.common.redis_client import Client, call, connect
 from saystream.common.request import TurnRequest
 from saystream.common.settings import load
 from saystream.common.states import State
 from saystream.compose.standin import TEST_KEY, Behaviour, Fault, Kind, Stats
 from saystream.workers.worker import Worker
-from tests.rig import rig
-from tests.timing import eventually
+from tests.rig import Rig, rig
+from tests.timing import MS, eventually
+
+
+@asynccontextmanager
+async def redis_at(url: str) -> AsyncIterator[Client]:
+    redis = connect(url)
+    yield redis
+    await redis.aclose()
 
 
 async def test_a_turn_without_text_ends_done_with_no_audio(redis_url: str) -> None:
@@ -262,3 +272,80 @@ async def test_a_long_text_that_is_there_at_once_does_not_keep_others_waiting(re
         assert heard.words("short") == ["I", "am", "short."]
         assert heard.ends["short"].cursor.attempt == 1
         await speaker.interrupt("long")
+
+
+# what Redis refuses costs a turn, never the worker
+
+
+WRONG = "a key of another kind"
+
+
+async def is_well(way: Rig, session: str) -> None:
+    """The rig's worker speaks a turn, as if nothing had happened."""
+    await way.say(session, session, "All is well.")
+    assert (await asyncio.wait_for(way.hear(session, session), 5)).words(session) == "All is well.".split()
+    assert not way.runs[0].done()
+
+
+async def test_a_turn_that_cannot_be_passed_on_is_left_to_its_lease(redis_url: str) -> None:
+    """The worker has been found unwell just when a turn came, and that turn's keys are not what they should be."""
+    async with rig(redis_url) as way, redis_at(redis_url) as redis:
+        unwell = iter([False, True])
+
+        async def others() -> bool:
+            return next(unwell, False)
+
+        way.workers[0]._unwell = others  # type: ignore[method-assign]
+        await way.stop()
+        way.stops.clear()
+        way.runs.clear()
+        await call(redis, "SET", "saystream:{0}:turn:broken", WRONG)
+        await call(redis, "XADD", "saystream:{0}:dispatch", "*", "turn", "broken", "session", "s", "voice", "default")
+        stop = asyncio.Event()
+        way.stops.append(stop)
+        way.runs.append(asyncio.create_task(way.workers[0].run(stop)))
+        await is_well(way, "well")
+
+
+async def test_a_roll_that_cannot_be_read_is_an_empty_one(redis_url: str) -> None:
+    async with (
+        rig(redis_url, account={"breaker_failures": 1, "breaker_s": 200 * MS}) as way,
+        redis_at(redis_url) as redis,
+    ):
+        await way.until_reported()
+        await call(redis, "DEL", REPORTS)
+        await call(redis, "SET", REPORTS, WRONG)
+        way.standin.behaviour = Behaviour(fault=Fault(Kind.CUT, 0), faulty_requests=1)
+        await way.say("s", "t", "Hello there.")
+        await way.until_breaker("gradium", "open")
+        await is_well(way, "well")
+
+
+async def test_a_dispatch_that_cannot_be_read_is_asked_again(redis_url: str) -> None:
+    async with rig(redis_url) as way, redis_at(redis_url) as redis:
+        await call(redis, "DEL", "saystream:{0}:dispatch")
+        await call(redis, "SET", "saystream:{0}:dispatch", WRONG)
+        await asyncio.sleep(300 * MS)
+        await call(redis, "DEL", "saystream:{0}:dispatch")
+        await is_well(way, "well")
+
+
+@pytest.mark.parametrize("broken", ["saystream:{0}:dispatch", REPORTS])
+async def test_a_drain_speaks_on_whatever_redis_refuses(redis_url: str, broken: str) -> None:
+    """It cannot tell what was handed out to it, or whether others are there: its turns end as they would."""
+    async with (
+        rig(redis_url, behaviour=Behaviour(speed=4.0), worker={"lease_s": 5.0}) as way,
+        redis_at(redis_url) as redis,
+    ):
+        await way.say("s", "t", "one two three four five six seven")
+        await way.standin.stats.until(lambda stats: stats.requests_started == 1)
+        kept = await call(redis, "DUMP", broken)
+        await call(redis, "DEL", broken)
+        await call(redis, "SET", broken, WRONG)
+        way.stops[0].set()
+        await eventually(lambda: way.workers[0].draining)
+        await asyncio.sleep(300 * MS)
+        assert not way.runs[0].done()
+        await call(redis, "RESTORE", broken, 0, kept, "REPLACE")
+        await way.runs[0]
+        assert (await way.hear("s", "t")).ends["t"].cursor.attempt == 1

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from saystream.common.errors import AudioLost, Fenced, RedisUnavailable, Saystre
 from saystream.common.events import encode_audio
 from saystream.common.ids import EntryId, SessionId, TurnId, TurnRef
 from saystream.common.ledger import Claim, Ledger, Message
-from saystream.common.redis_client import Command
+from saystream.common.redis_client import Command, call, connect
 from saystream.common.request import TurnRequest
 from saystream.workers.line import ENTRY_BYTES, HELD_BYTES, Line, OutboxFull
 from saystream.workers.writer import Writer
@@ -360,3 +361,24 @@ async def test_a_stream_that_is_not_there_is_looked_for_once_more() -> None:
         put(line)
         with pytest.raises(Fenced):
             await line.drained()
+
+
+async def test_a_key_that_is_no_stream_stops_its_turn_and_no_other(redis_url: str) -> None:
+    """Their entries go together, and Redis refuses those of one."""
+    async with aclosing(connect(redis_url)) as redis, Writer(Ledger(redis)) as writer:
+        ledger, broken = Ledger(redis), list[SaystreamError]()
+        lines = []
+        for turn in ("wrong", "well"):
+            mine = claim(turn)
+            key = ledger.keys(mine.ref.session).audio(mine.ref.session)
+            await call(redis, "XADD", key, str(mine.entry(0)), "owner", mine.owner)
+            lines.append(writer.line(mine, 1 << 20, broken.append))
+            await say(lines[-1])
+        await call(redis, "SET", ledger.keys("session-of-wrong").audio("session-of-wrong"), "a key of another kind")
+        for line in (*lines, lines[1]):
+            put(line)
+        await lines[1].drained()
+        with pytest.raises(Fenced):
+            await lines[0].drained()
+        assert await call(redis, "XLEN", ledger.keys("session-of-well").audio("session-of-well")) == 4
+        assert len(broken) == 1

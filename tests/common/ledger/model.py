@@ -196,6 +196,9 @@ class Model:
         _, cut, spoken, last_attempt = self._published(turn)
         if turn.state is State.SPEAKING and turn.owner == owner:
             return Claimed(turn.id, owner, turn.number, turn.attempt, cut, spoken)
+        speaker, claimer = (name.split("/")[0] for name in (turn.owner, owner))
+        if turn.state is State.SPEAKING and self.held.get(message) == speaker != claimer:
+            return Refusal.ELSEWHERE
         if turn.attempt == 0 and turn.late:
             self._cut_off(turn, State.EXPIRED)
             self._advance(line)

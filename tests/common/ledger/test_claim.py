@@ -107,6 +107,23 @@ async def test_an_owner_that_was_followed_by_another_does_not_get_its_old_attemp
     assert again.attempt == 3
 
 
+async def test_a_worker_that_wakes_up_late_does_not_take_a_turn_from_who_has_its_lease(stage: Stage) -> None:
+    """It was frozen, or its claim was on its way, between taking the message and claiming the turn."""
+    await stage.open("t")
+    message = await stage.take()
+    first = await stage.ledger.claim(message, "first/1", attempts=9, format=FORMAT)
+    await stage.fall_silent(message)
+    [taken] = await stage.other.abandoned(1000, 1)
+    second = await stage.ledger.claim(taken, "second/1", attempts=9, format=FORMAT)
+    assert isinstance(first, Claim)
+    assert isinstance(second, Claim)
+    before = await stage.dump()
+    for late in ("first/1", "first/2"):
+        assert await stage.ledger.claim(message, late, attempts=9, format=FORMAT) is Refusal.ELSEWHERE
+    assert await stage.dump() == before
+    assert await stage.say(second, 1) is Outcome.APPENDED
+
+
 async def test_workers_that_claim_at_once_get_attempts_of_their_own(stage: Stage) -> None:
     await stage.open("t")
     message = await stage.take()

@@ -1,16 +1,18 @@
 """Dead letters: what failed can be looked at, said again, and forgotten."""
 
+import contextlib
 from typing import Any
 
 import pytest
 
-from saystream.common.errors import Overloaded, TextGone, UnknownLetter
-from saystream.common.events import EndOfText, Flush, Text, TokenEvent
+from saystream.common.errors import Overloaded, RedisUnavailable, TextGone, UnknownLetter
+from saystream.common.events import EndOfText, Flush, Seal, Text, TokenEvent
 from saystream.common.keys import ShardKeys
 from saystream.common.ledger import DeadLetter, Ledger
-from saystream.common.redis_client import Client, call
+from saystream.common.redis_client import Client, call, connect
 from saystream.common.states import State
 from tests.common.stage import FORMAT, Stage, ref, request
+from tests.proxy import Proxy
 
 
 async def fail(stage: Stage, turn: str = "t", *said: TokenEvent | str, spoken: int = 0, **fields: Any) -> DeadLetter:
@@ -134,12 +136,23 @@ async def test_a_turn_of_many_tokens_is_said_whole(stage: Stage) -> None:
     assert (await stage.ledger.inspect(again(letter))).text == "".join(said)
 
 
-async def test_a_redrive_that_was_broken_off_is_completed_by_the_next_one(stage: Stage) -> None:
+async def test_a_redrive_that_was_broken_off_has_said_all_and_the_next_one_says_nothing_twice(
+    stage: Stage, redis_url: str
+) -> None:
     letter = await fail(stage, "t", "Hello ", "world")
-    await stage.open(again(letter))
-    await stage.append(again(letter), 1, "Hello ")
-    await stage.ledger.redrive(letter.id)
-    assert await events(stage, again(letter)) == [Text("Hello "), Text("world"), EndOfText()]
+    async with (
+        Proxy(redis_url) as proxy,
+        contextlib.aclosing(connect(proxy.url)) as redis,
+        proxy.reply_lost_after(b"EVALSHA"),
+    ):
+        with pytest.raises(RedisUnavailable):
+            await Ledger(redis).redrive(letter.id)
+    said = [Text("Hello "), Text("world"), EndOfText()]
+    assert await events(stage, again(letter)) == said
+    claim = await stage.claim(await stage.take())
+    await stage.ledger.finish(claim, 1, State.DONE, 0, 0)
+    assert (await stage.ledger.redrive(letter.id)).state is State.DONE
+    assert [event for event in await events(stage, again(letter)) if not isinstance(event, Seal)] == said
     assert await stage.ledger.dead() == []
 
 

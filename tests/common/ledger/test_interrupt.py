@@ -294,3 +294,11 @@ async def test_eight_interrupts_at_once_are_one(stage: Stage) -> None:
     cuts = await asyncio.gather(*(stage.ledger.interrupt("s", "t") for _ in range(8)))
     assert set(cuts) == {(Cut("t", claim.number, 100, 5),)}
     assert sum(isinstance(event, End) for event in await stage.output()) == 1
+
+
+async def test_a_turn_whose_tokens_are_no_stream_ends_and_the_next_one_speaks(stage: Stage) -> None:
+    await stage.speaking("t")
+    await stage.open("next")
+    await call(stage.redis, "SET", stage.keys().tokens("t"), "no stream")
+    await stage.ledger.interrupt("s", "t")
+    assert (await stage.state("next")) is State.READY

@@ -126,3 +126,13 @@ async def test_the_turn_that_is_late_in_one_session_leaves_the_others_alone(stag
     await stage.ledger.expire_late(0)
     assert [await stage.state(turn) for turn in "tu"] == [State.EXPIRED, State.READY]
     assert await deadlines(stage) == ["b u"]
+
+
+async def test_one_that_cannot_be_ended_keeps_no_other_waiting(stage: Stage) -> None:
+    await call(stage.redis, "ZADD", stage.keys().deadlines, 0, "s strange")
+    await call(stage.redis, "LPUSH", stage.keys().turn("strange"), "no hash")
+    await stage.open("t", start_within_ms=1)
+    await stage.clock_passes(1)
+    assert await stage.ledger.expire_late(0) == 1
+    assert await deadlines(stage) == []
+    assert await stage.state("t") is State.EXPIRED

@@ -7,12 +7,13 @@ import pytest
 
 from saystream.common.errors import RedisUnavailable, ShardMismatch, UnknownTurn
 from saystream.common.events import EndOfText, Flush
-from saystream.common.keys import SHARDS
+from saystream.common.keys import SHARDS, VOICES
 from saystream.common.ledger import Claim, Ledger
 from saystream.common.ledger.greeting import agree_on_shards
 from saystream.common.redis_client import Client, call, connect
 from saystream.common.states import State
 from tests.common.stage import FORMAT, Stage, request
+from tests.proxy import Proxy
 from tests.timing import MS
 
 
@@ -44,6 +45,14 @@ async def test_greeting_a_redis_agrees_on_shards(client: Client) -> None:
         await Ledger(client, shards=8).greet()
 
 
+async def test_who_only_looks_around_decides_nothing(client: Client) -> None:
+    await Ledger(client).greet(settle=False)
+    assert await call(client, "GET", SHARDS) is None
+    await Ledger(client, shards=16).greet()
+    with pytest.raises(ShardMismatch, match="SAYSTREAM_SHARDS"):
+        await Ledger(client).greet(settle=False)
+
+
 async def test_all_keys_of_a_session_lie_in_its_shard(client: Client) -> None:
     ledger = Ledger(client, shards=16)
     for number in range(8):
@@ -63,6 +72,19 @@ async def test_voices_are_those_that_workers_made_known(client: Client) -> None:
     await ledger.announce(["narrator", "Erzähler"])
     await ledger.announce(["narrator"])
     assert await ledger.voices() == {"narrator", "Erzähler"}
+
+
+async def test_voices_expire_though_the_worker_was_lost_while_it_made_them_known(
+    redis_url: str, client: Client
+) -> None:
+    async with (
+        Proxy(redis_url) as proxy,
+        contextlib.aclosing(connect(proxy.url)) as redis,
+        proxy.reply_lost_after(b"SADD"),
+    ):
+        with pytest.raises(RedisUnavailable):
+            await Ledger(redis).announce(["narrator"])
+    assert await call(client, "PTTL", VOICES) > 0
 
 
 async def test_inspect_shows_a_turn_that_has_only_been_opened(stage: Stage) -> None:

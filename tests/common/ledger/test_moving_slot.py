@@ -67,6 +67,7 @@ async def test_no_step_begins_while_its_slot_moves_and_all_go_on_afterwards(stag
         lambda: ledger.interrupt("s"),
         lambda: ledger.played(ref("t"), 5, 2),
         lambda: ledger.report_cursor("s", "phone", EntryId(9, 9)),
+        lambda: ledger.keep([ref("t")]),
     ]
     before = await contents(stage, keys, "s", "t", "u", "v")
     slot = slot_of_key(keys.dispatch)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from saystream.common.errors import Overloaded, SessionBusy, TurnConflict
-from saystream.common.events import Begin
+from saystream.common.events import Begin, EndOfText
 from saystream.common.keys import SHARDS, ShardKeys
 from saystream.common.ledger import Cut, Ledger
 from saystream.common.redis_client import Client, call
@@ -163,6 +163,17 @@ async def test_a_turn_that_takes_anothers_place_or_waits_behind_it_asks_for_no_o
     assert (await stage.open("v", bounds=bounds)).state is State.WAITING
 
 
+async def test_a_line_of_turns_that_ended_while_they_waited_has_an_end_too(stage: Stage) -> None:
+    await stage.open("speaker")
+    for number in range(1001):
+        await stage.open(f"t{number}", bounds={"waiting_turns": 1})
+        await stage.ledger.interrupt("s", waiting_only=True)
+    with pytest.raises(SessionBusy):
+        await stage.open("next", bounds={"waiting_turns": 1})
+    await stage.ledger.interrupt("s", "speaker")
+    assert (await stage.open("next", bounds={"waiting_turns": 1})).state is State.READY
+
+
 async def test_interrupt_on_a_full_session_opens(stage: Stage) -> None:
     await stage.open("speaker")
     await stage.open("waiting", bounds={"waiting_turns": 1})
@@ -283,13 +294,31 @@ async def test_every_step_of_a_turn_puts_off_the_expiry_of_all_that_its_session_
             needed |= {keys.turn("next"), keys.tokens("next")}
         case "keep":
             await ledger.keep([claim.ref])
+            needed |= {keys.waiting("s"), keys.turn("next"), keys.tokens("next")}
     for key in needed:
         assert await call(stage.redis, "PTTL", key) > 50_000, key
 
 
-async def test_keep_puts_the_expiry_off(stage: Stage) -> None:
-    await stage.bounded(retention_ms=50_000).open(request("t"))
-    await stage.bounded(retention_ms=80_000).keep([request("t").ref])
+async def test_a_turn_that_speaks_for_longer_than_the_retention_time_loses_none_that_waits_behind_it(
+    stage: Stage,
+) -> None:
+    short = stage.bounded(retention_ms=1000)
+    await short.open(request("t"))
+    for turn in ("next", "after"):
+        await short.open(request(turn))
+    claim = await stage.claim(await stage.take())
+    for _ in range(5):
+        await stage.clock_passes(300)
+        await stage.ledger.keep([claim.ref])
+    await stage.append("next", 1, "Hello", EndOfText())
+    await stage.ledger.finish(claim, 1, State.DONE, 0, 0)
+    assert (await stage.take()).ref.turn == "next"
+    assert await stage.state("after") is State.WAITING
+
+
+async def test_a_turn_is_kept_for_its_own_retention_time_whatever_the_workers_is(stage: Stage) -> None:
+    await stage.bounded(retention_ms=80_000).open(request("t"))
+    await stage.bounded(retention_ms=50_000).keep([request("t").ref, request("gone").ref])
     keys = stage.keys()
     for key in (keys.turn("t"), keys.tokens("t"), keys.session("s"), keys.audio("s")):
         assert await call(stage.redis, "PTTL", key) > 50_000

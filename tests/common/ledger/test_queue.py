@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from saystream.common.ids import TurnId
 from saystream.common.keys import GROUP, ShardKeys
 from saystream.common.ledger import Ledger, Message, Refusal
@@ -115,6 +117,16 @@ async def test_an_abandoned_turn_that_has_ended_is_not_handed_out(stage: Stage) 
     await stage.fall_silent(claim.message)
     await stage.ledger.finish(claim, 1, State.DONE, 0, 0)
     assert await stage.other.abandoned(LONG_AGO_MS, 10) == []
+
+
+@pytest.mark.parametrize("fields", [("turn", "x", "new", "field"), ("session", b"\xff", "turn", "x", "voice", "v")])
+async def test_what_is_no_turn_is_thrown_away_and_the_others_are_handed_out(
+    stage: Stage, fields: tuple[str | bytes, ...]
+) -> None:
+    await call(stage.redis, "XADD", ShardKeys(0).dispatch, "1-0", *fields)
+    await open_many(stage, 1)
+    [message] = await stage.queue.ready(5, 1)
+    assert set(await stage.pending()) == set(await stage.dispatched()) == {message.id}
 
 
 async def test_a_message_whose_entry_was_deleted_is_not_handed_out(stage: Stage) -> None:

@@ -80,6 +80,9 @@ def test_a_wrong_url_is_answered_with_a_right_one(url: str, example: str) -> Non
         f"redis+sentinel://a:1/mymaster?sentinel_password={PASSWORD}/slash",
         f"redis+cluster://:{PASSWORD}:colon@a:1",
         f"redis+cluster://:{PASSWORD}?question@a:1",
+        f"redis+cluster://:question?{PASSWORD}@a:x",
+        f"redis+cluster://:{PASSWORD}://scheme@a:1",
+        f"redis+sentinel://a:1/mymaster?sentinel_password=at@{PASSWORD}",
         f"redis+cluster://user:{PASSWORD}@a:1/0",
     ],
 )
