@@ -24,7 +24,7 @@ from saystream.workers.resample import Resampler
 from saystream.workers.sender import Rest, Sender
 from saystream.workers.text.run import Pause, Run
 from saystream.workers.text.script import Script
-from saystream.workers.timeline import Timeline
+from saystream.workers.timeline import Timeline, has_words
 from saystream.workers.turn_text import TurnText
 from saystream.workers.voices import Voice
 
@@ -183,6 +183,8 @@ class Speech:
             case ChunkStarted():
                 progress.chunk(True, time.monotonic())
                 self._watch()
+            case ChunkSpoken(silent=text) if has_words(text, self._abilities.unspoken):
+                raise self._error("no audio for a text that has words")
             case ChunkSpoken(text=text, start_s=start_s, end_s=end_s):
                 # What the converter still holds back is the end of the silence behind a piece.
                 held_s = self._resampler.look_ahead_s if self._resampler else 0.0

@@ -246,7 +246,7 @@ class _Text:
         return self._at
 
     def has_words(self, unspoken: re.Pattern[str] | None) -> bool:
-        return _count_letters(self._text, unspoken) > 0
+        return has_words(self._text, unspoken)
 
     def left_out(self, unspoken: re.Pattern[str] | None) -> bool:
         """Tell whether there is more behind the last word that was found than the words reported since stand for."""
@@ -418,6 +418,11 @@ def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
     """Return the end of what a pattern matches at ``at``, which may be nothing."""
     match = pattern.match(text, at)
     return match.end() if match else at
+
+
+def has_words(text: str, unspoken: re.Pattern[str] | None) -> bool:
+    """Tell whether there is something to hear in a text, beside what is ``unspoken``."""
+    return _count_letters(text, unspoken) > 0
 
 
 def _count_letters(text: str, unspoken: re.Pattern[str] | None) -> int:

@@ -68,13 +68,15 @@ class ChunkStarted:
 class ChunkSpoken:
     """All audio of such a piece has come; in seconds from the stream's first sample.
 
-    Serves where there are no words; ``text`` is empty where words are reported, or are still to come.
+    Serves where there are no words; ``text`` is empty where words are reported, or are still to come. ``silent`` is the
+    text of a piece of which no audio came.
     """
 
     stream: StreamKey
     text: str
     start_s: float
     end_s: float
+    silent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

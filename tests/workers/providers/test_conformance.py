@@ -239,6 +239,19 @@ async def test_a_tail_that_breaks_off_anywhere_is_spoken(redis_url: str, row: Ro
             assert heard.words(f"t{frames}") == ["Hello", "unbelievably!"], f"behind {frames} frames"
 
 
+async def test_a_part_of_the_turn_that_is_answered_with_silence_is_spoken(redis_url: str, row: Row) -> None:
+    """Where a flush ends something for the vendor, that may be silent by itself, and the rest be well."""
+    behaviour = Behaviour(**BRISK, fault=Fault(Kind.NO_AUDIO), faulty_requests=1)
+    async with rig(redis_url, row=row, behaviour=behaviour) as way, way.speaker() as speaker:
+        async with speaker.turn("s", turn="t") as turn:
+            await turn.send("One two three four five six. ")
+            await turn.flush()
+            await turn.send("Seven eight nine.")
+        heard = await way.hear("s", "t")
+        assert heard.ends["t"].reason is State.DONE
+        assert heard.words("t") == "One two three four five six. Seven eight nine.".split()
+
+
 async def test_audio_that_drips_in_odd_pieces_is_put_together(redis_url: str, row: Row) -> None:
     async with rig(redis_url, row=row, behaviour=Behaviour(drip_bytes=333)) as way:
         await way.say("s", "t", TEXT)

@@ -145,7 +145,8 @@ class Spoken:
 
     def _spoken(self, chunk: _Chunk, text: str) -> ChunkSpoken:
         if chunk.first_byte is None:  # nothing was heard of it
-            return ChunkSpoken(self._stream, "", self._seconds(self._bytes), self._seconds(self._bytes))
+            here_s = self._seconds(self._bytes)
+            return ChunkSpoken(self._stream, "", here_s, here_s, silent=chunk.text)
         return ChunkSpoken(self._stream, text, self._seconds(chunk.first_byte), self._seconds(chunk.last_byte))
 
     def _seconds(self, audio_bytes: int) -> float:
