@@ -31,7 +31,7 @@ test-latest: $(DEV)
 	$(PY) -m pytest -n auto
 
 test-redis5: $(DEV) $(REDIS5) ## Run the core's tests on redis-py 5
-	PYTHONPATH=build/redis5 $(PY) -m pytest -n auto $(CORE_TESTS) --ignore tests/workers/providers
+	PYTHONPATH=build/redis5 $(PY) -m pytest -n auto $(CORE_TESTS) --ignore tests/workers/providers --ignore tests/workers/text
 
 test-live: $(DEV) ## Speak a turn at each real vendor whose API key is set
 	$(PY) tests/live/run.py
