@@ -13,6 +13,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import sys
 import time
 from contextlib import AsyncExitStack, aclosing
@@ -54,6 +55,7 @@ class Figures:
     audio_s: float = 0.0
     worker_cpu_s: float = 0.0
     redis_cpu_s: float = 0.0
+    worker_mb: float = 0.0
 
     def row(self) -> list[str]:
         to_vendor, to_consumer = (
@@ -67,6 +69,7 @@ class Figures:
             f"{self.redis_cpu_s / minutes:.3f}",
             f"{self.worker_cpu_s / self.audio_s * 1000:.2f}",
             f"{100 * self.worker_cpu_s / self.seconds:.0f} %",
+            f"{self.worker_mb:.0f}",
         ]
 
 
@@ -80,12 +83,14 @@ COLUMNS = [
     "Redis\ns/min",
     "worker\nms/turn-s",
     "of a\ncore",
+    "worker\nMB",
 ]
 CAPTION = """\
 To vendor: from the last token of a phrase to its arrival there.
 To listener: from the vendor's audio to its arrival there.
 s/min: processor seconds per minute of audio.
-ms/turn-s: processor milliseconds per second of one turn's audio."""
+ms/turn-s: processor milliseconds per second of one turn's audio.
+MB: the most memory that the worker has had until then."""
 
 
 def in_letters(digits: str) -> str:
@@ -114,6 +119,7 @@ class Bench:
         figures.seconds = time.monotonic() - began
         figures.worker_cpu_s = self._worker_cpu_s() - worker_cpu
         figures.redis_cpu_s = await self._redis_cpu_s() - redis_cpu
+        figures.worker_mb = self._worker_mb()
         self._compare(sent, heard, figures)
         return figures
 
@@ -153,6 +159,10 @@ class Bench:
     def _worker_cpu_s(self) -> float:
         fields = Path(f"/proc/{self.worker.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def _worker_mb(self) -> float:
+        [peak] = re.findall(r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{self.worker.pid}/status").read_text(), re.MULTILINE)
+        return int(peak) / 1024
 
     async def _redis_cpu_s(self) -> float:
         info = await call(self.redis, "INFO", "cpu")
