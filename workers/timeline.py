@@ -185,6 +185,15 @@ class Timeline:
         if self.format.seconds(self.position - self.cut) < _DOUBT_S:
             self.spoken, self.cut = self._before_last
 
+    def take_back(self, text: str) -> None:
+        """Note that the last word goes on in the ``text``, which was taken for ended: it is to be spoken as one word.
+
+        Where the vendor has not told where that word begins, it stays in two parts.
+        """
+        spoken, cut = self._before_last
+        if _goes_on(text, self.spoken) and len(text[spoken : self.spoken].split()) == 1:
+            self.spoken, self.cut = spoken, cut
+
     def halt_at_word(self, halted: Callable[[], None]) -> None:
         """Take no more audio than to the end of the word that is being spoken, and tell when that is published.
 

@@ -166,6 +166,8 @@ class Attempt:
                     break
                 step = route.went_well()
                 cause = "the text had paused" if rest is Rest.LATER else "silence in the text"
+                if rest is Rest.LATER:
+                    self._timeline.take_back(self._text.text)
         self._output.close(self._timeline)  # words of a stream that broke behind its last audio
         return State.DONE, "" if self._text.ended else f"{self._idle.cause}: ended with what was there"
 

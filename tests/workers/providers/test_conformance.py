@@ -302,6 +302,21 @@ async def test_more_turns_than_the_account_allows_are_spoken_one_after_another(r
         assert way.standin.stats.requests_failed == 0
 
 
+async def test_a_word_in_whose_middle_the_llm_pauses_is_one_word(redis_url: str, row: Row) -> None:
+    """Its beginning has been spoken when the stream of speech ends; the next one speaks it again, as a whole."""
+    if not row.gap or not row.word_times:
+        pytest.skip("this vendor waits for the rest, or does not tell where a word begins")
+    account = {"options": {**row.options, "text_gap_s": 300 * MS}}
+    async with rig(redis_url, row=row, account=account) as way, way.speaker() as speaker:
+        async with speaker.turn("s", turn="t") as turn:
+            await turn.send("One two unbe")
+            await way.until_spoken("s", len("One two unbe"))
+            await way.standin.stats.until(lambda stats: stats.requests_completed == 1)
+            await turn.send("lievable three.")
+        heard = await way.hear("s", "t")
+        assert heard.words("t") == "One two unbelievable three.".split()
+
+
 async def test_a_pause_of_the_llm_costs_no_word(redis_url: str, row: Row) -> None:
     """Also where the vendor would end the turn: it goes on in another stream of speech, on one clock, and says so."""
     behaviour = Behaviour(idle_turn_s=600 * MS)
