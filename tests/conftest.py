@@ -1,14 +1,15 @@
-"""Fixtures for all tests: a real Redis, emptied before each of them."""
+"""Fixtures for all tests: a real Redis, emptied before each of them, and servers that a test may break."""
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 import redis
 
 from saystream.compose.redis_server import PrivateRedis
+from tests.clusters import Cluster, Sentinels
 from tests.servers import MakeRedis, RedisSource, flush
 from tests.servers import redis_source as run_redis_source
 
@@ -72,3 +73,19 @@ def make_redis() -> Iterator[MakeRedis]:
             return servers.enter_context(PrivateRedis(**options))
 
         yield make
+
+
+@pytest.fixture
+async def sentinels() -> AsyncIterator[Sentinels]:
+    """A primary with its replicas and sentinels, to be broken."""
+    with Sentinels() as servers:
+        await servers.start()
+        yield servers
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[Cluster]:
+    """A cluster to be broken."""
+    with Cluster() as servers:
+        await servers.start()
+        yield servers

@@ -75,6 +75,7 @@ class Weight(Enum):
     FAILURE = "the vendor is not well"
     DENIED = "nothing works before an operator acts"
     REFUSED = "the account has too many streams"
+    AWAY = "the vendor is well, and elsewhere for a moment"
     NOTHING = "only this stream, or this moment"
 
 
@@ -85,8 +86,10 @@ def weigh(error: VendorError) -> Weight:
             return Weight.DENIED
         if error.action is Action.RETRY_LATER:
             return Weight.REFUSED
-    if error.code in _FAREWELLS or error.scope in (Scope.TURN, Scope.STREAM) or not error.retryable:
+    if error.scope in (Scope.TURN, Scope.STREAM) or not error.retryable:
         return Weight.NOTHING
+    if error.code in _FAREWELLS:
+        return Weight.AWAY
     return Weight.FAILURE
 
 

@@ -5,8 +5,9 @@ socket; when that breaks, too, and at once where trying again cannot help or the
 ring goes on. Who has taken over keeps the turn: going back would change the voice once more. A turn that gets further
 may go on like this for ever; one that does not is given up after so many streams of speech, with what each vendor said.
 
-A vendor that was not even asked, because its breaker is open or has its one probe out, has brought nothing in vain.
-Where nobody else is left its breaker is waited for, within limits.
+A vendor that was not even asked, because its breaker is open or has its one probe out, has brought nothing in vain;
+nor has one that sends the turn away for a moment, because it restarts. Where nobody else is left they are waited for,
+within limits.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,11 +15,11 @@ from dataclasses import dataclass
 
 from saystream.common.backoff import Backoff
 from saystream.common.errors import Action, VendorError
-from saystream.workers.breaker import NotAsked
+from saystream.workers.breaker import NotAsked, Weight, weigh
 
 #: First and longest pause before a vendor is asked again where no other is left, in seconds.
 _BACKOFF_S = (0.2, 5.0)
-#: A turn whose vendors are not asked waits so many seconds for that to change.
+#: A turn whose vendors are not asked, or send it away, waits so many seconds for that to change.
 _PATIENCE_S = 30.0
 
 
@@ -53,7 +54,7 @@ class Route:
         self._errors: dict[int, VendorError] = {}  # the last one of each voice
         self._hopeless: set[int] = set()  # voices that an operator has to mend
         self._backoff = Backoff(*_BACKOFF_S)
-        self._not_asked_since: float | None = None
+        self._waiting_since: float | None = None
 
     @property
     def cause(self) -> str:
@@ -86,10 +87,13 @@ class Route:
         if isinstance(error, NotAsked):
             return self._not_asked(error, now)
         self._errors[self._at] = error
-        self._not_asked_since = None
         if further:
             self._got_further()
-        self._in_vain += 1
+        if weigh(error) is not Weight.AWAY:
+            self._waiting_since = None
+            self._in_vain += 1
+        elif self._patience(now) <= 0:
+            self._in_vain += 1
         if not error.retryable:
             self._hopeless.add(self._at)
         if self._in_vain >= self._streams or len(self._hopeless) == len(self._names):
@@ -109,18 +113,22 @@ class Route:
         self._errors.setdefault(self._at, error)  # what a vendor has said itself says more
         if (fresh := self._fresh(now)) is not None:
             return self._go_to(fresh)
-        if self._not_asked_since is None:
-            self._not_asked_since = now
         voice, opens_in_s = self._first_to_open(now)
-        left_s = self._not_asked_since + _PATIENCE_S - now
+        left_s = self._patience(now)
         if left_s <= 0 or opens_in_s > left_s:
             return None
         return self._go_to(voice, max(_BACKOFF_S[0], opens_in_s), sooner=opens_in_s > 0)
 
+    def _patience(self, now: float) -> float:
+        """Return for how many seconds more the turn waits for vendors that are not asked, or send it away."""
+        if self._waiting_since is None:
+            self._waiting_since = now
+        return self._waiting_since + _PATIENCE_S - now
+
     def _got_further(self) -> None:
         self._in_vain = 0
         self._backoff.succeeded()
-        self._not_asked_since = None
+        self._waiting_since = None
 
     def _ring(self) -> list[int]:
         """Return the voices for which there is hope, this one last."""

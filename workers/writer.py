@@ -122,7 +122,7 @@ class _Lane:
                 await self._filled.wait()
                 try:
                     entries = await self._write()
-                except RedisUnavailable as error:
+                except (RedisUnavailable, ResponseError) as error:  # the latter: it may not even ask what is there
                     log.warning("! cannot publish, trying again: %s", error)
                     await self._drop_wire()
                     await asyncio.sleep(backoff.failed())

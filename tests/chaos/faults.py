@@ -26,6 +26,8 @@ from tests.proxy import Proxy
 _SLOW_S = (0.05, 0.4)
 #: Longer than a worker's drain may take.
 _DRAIN_S = 20.0
+#: Longer than Redis may take to answer on a busy machine.
+_ASK_S = 30.0
 #: Nobody listens there: a server that is told to replicate from it stays read-only, with all that it has.
 _NOBODY = ("127.0.0.1", "1")
 
@@ -181,12 +183,13 @@ class Faults:
         self._over(number)
 
     async def _tell_redis(self, *command: str) -> None:
-        while True:
-            try:
-                await self.cast.redis.ask(*command)
-                return
-            except RedisError:  # a busy machine: this lane alone makes it go away
-                await asyncio.sleep(0.05)
+        async with asyncio.timeout(_ASK_S):
+            while True:
+                try:
+                    await self.cast.redis.ask(*command)
+                    return
+                except RedisError:  # a busy machine: this lane alone makes it go away
+                    await asyncio.sleep(0.05)
 
     # the vendors
 

@@ -4,8 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-import pytest
-
 from saystream.common.ids import shard_of
 from saystream.common.keys import ShardKeys
 from saystream.common.redis_client.slots import slot_of_key
@@ -22,20 +20,6 @@ SHARDS = 8
 SLOT = slot_of_key(ShardKeys(shard_of("s", SHARDS)).dispatch)
 #: Longer than any failover takes; a round trip is shorter, so that a server that is gone is noticed.
 PATIENCE_S, ROUND_TRIP_S = 20_000 * MS, 1000 * MS
-
-
-@pytest.fixture
-async def sentinels() -> AsyncIterator[Sentinels]:
-    with Sentinels() as servers:
-        await servers.start()
-        yield servers
-
-
-@pytest.fixture
-async def cluster() -> AsyncIterator[Cluster]:
-    with Cluster() as servers:
-        await servers.start()
-        yield servers
 
 
 @contextlib.asynccontextmanager

@@ -160,9 +160,10 @@ def test_its_pause_is_shortened_at_random_by_up_to_a_half() -> None:
         (error(Scope.TURN), Weight.NOTHING),
         (error(action=Action.GIVE_UP), Weight.NOTHING),
         (error(action=Action.FIX_CONFIGURATION), Weight.NOTHING),
-        (error(code=1001), Weight.NOTHING),
-        (error(code=1012), Weight.NOTHING),
-        (error(action=Action.RETRY_LATER, code=1013), Weight.NOTHING),
+        (error(Scope.STREAM, code=1012), Weight.NOTHING),
+        (error(code=1001), Weight.AWAY),
+        (error(code=1012), Weight.AWAY),
+        (error(action=Action.RETRY_LATER, code=1013), Weight.AWAY),
         (error(code=1011), Weight.FAILURE),
     ],
 )

@@ -20,6 +20,9 @@ def not_asked() -> NotAsked:
     return NotAsked("vendor", "not asked for now", scope=Scope.ACCOUNT, action=Action.RETRY_LATER)
 
 
+AWAY = VendorError("vendor", "draining", code=1013, scope=Scope.SOCKET, action=Action.RECONNECT)
+
+
 def route(names: str = "abc", streams: int = 6, opens_at: Callable[[int], float | None] = lambda _: None) -> Route:
     return Route(list(names), streams, opens_at)
 
@@ -185,6 +188,36 @@ def test_of_several_that_are_not_asked_the_first_to_open_is_waited_for() -> None
     way = route("ab", opens_at=lambda at: 9.0 if at == 0 else 4.0)
     way.first(0.0)
     assert way.failed(not_asked(), further=False, now=0.0) == Step(1, 4.0, sooner=True)
+
+
+# a vendor that sends the turn away for a moment
+
+
+def test_to_be_sent_away_is_nothing_in_vain_for_a_while() -> None:
+    """A vendor that restarts refuses in a millisecond: four tries in a second would say nothing about the turn."""
+    now, tries, way = 0.0, 0, route("a", streams=2)
+    way.first(now)
+    while (step := way.failed(AWAY, further=False, now=now)) is not None:
+        now += step.wait_s
+        tries += 1
+    assert 29 < now < 45
+    assert tries < 25
+    assert way.cause == str(AWAY)
+
+
+def test_being_sent_away_does_not_wipe_out_what_has_failed_before() -> None:
+    way = route("a", streams=2)
+    way.first(0.0)
+    assert way.failed(error(Action.RECONNECT), further=False, now=0.0) is not None
+    assert way.failed(AWAY, further=False, now=0.0) is not None
+    assert way.failed(error(Action.RECONNECT), further=False, now=1.0) is None
+
+
+def test_a_vendor_that_sends_the_turn_away_leads_to_the_fallback() -> None:
+    way = route("ab")
+    way.first(0.0)
+    steps = [way.failed(AWAY, further=False, now=0.0) for _ in range(2)]
+    assert steps == [Step(0), Step(1)]
 
 
 # a hedge that has won

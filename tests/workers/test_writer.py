@@ -18,6 +18,8 @@ from saystream.common.redis_client import Command, call, connect
 from saystream.common.request import TurnRequest
 from saystream.workers.line import ENTRY_BYTES, HELD_BYTES, Line, OutboxFull
 from saystream.workers.writer import Writer
+from tests.servers import MakeRedis
+from tests.timing import eventually
 
 SIZE = 10
 REFUSED = ResponseError("The ID specified in XADD is equal or smaller than the target stream top item")
@@ -382,3 +384,26 @@ async def test_a_key_that_is_no_stream_stops_its_turn_and_no_other(redis_url: st
             await lines[0].drained()
         assert await call(redis, "XLEN", ledger.keys("session-of-well").audio("session-of-well")) == 4
         assert len(broken) == 1
+
+
+async def test_a_permission_that_is_missing_for_a_while_costs_no_turn(make_redis: MakeRedis) -> None:
+    """Redis does not even let the writer ask what is there; that is no reason for the worker to end."""
+    server = make_redis()
+    async with aclosing(connect(server.url)) as redis, Writer(ledger := Ledger(redis)) as writer:
+        mine, broken = claim(), list[SaystreamError]()
+        key = ledger.keys(mine.ref.session).audio(mine.ref.session)
+        await call(redis, "XADD", key, str(mine.entry(0)), "owner", mine.owner)
+        line = writer.line(mine, 1 << 20, broken.append)
+        await say(line)
+        await call(redis, "ACL", "SETUSER", "default", "-xrevrange")
+        await call(redis, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        put(line)
+
+        async def refused() -> bool:
+            return bool(await call(redis, "ACL", "LOG"))
+
+        await eventually(refused)
+        await call(redis, "ACL", "SETUSER", "default", "+xrevrange")
+        await line.drained()
+        assert await call(redis, "XLEN", key) == 3
+        assert broken == []

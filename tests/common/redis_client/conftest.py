@@ -1,4 +1,4 @@
-"""Servers that stand in for one another; whoever breaks them starts its own."""
+"""A client of servers that stand in for one another, and patience with them."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ import pytest
 
 from saystream.common.errors import RedisUnavailable
 from saystream.common.redis_client import Client, connect
-from tests.clusters import Cluster, Sentinels
+from tests.clusters import Sentinels
 from tests.timing import MS
 
 T = TypeVar("T")
@@ -28,23 +28,7 @@ async def again(step: Callable[[], Awaitable[T]], seconds: float) -> T:
 
 
 @pytest.fixture
-async def sentinels() -> AsyncIterator[Sentinels]:
-    """A primary with its replicas and sentinels, to be broken."""
-    with Sentinels() as servers:
-        await servers.start()
-        yield servers
-
-
-@pytest.fixture
 async def watched(sentinels: Sentinels) -> AsyncIterator[Client]:
-    """A client of them."""
+    """A client of a primary with its replicas and sentinels."""
     async with contextlib.aclosing(connect(sentinels.url, timeout_s=TIMEOUT_S)) as redis:
         yield redis
-
-
-@pytest.fixture
-async def cluster() -> AsyncIterator[Cluster]:
-    """A cluster to be broken."""
-    with Cluster() as servers:
-        await servers.start()
-        yield servers
