@@ -159,28 +159,6 @@ async def test_a_turn_that_waits_for_a_connection_is_hedged(redis_url: str) -> N
             await busy.end()
 
 
-async def test_a_voice_that_was_not_asked_was_not_late(redis_url: str) -> None:
-    async with (
-        StandIn(engine="marker") as spare,
-        rig(
-            redis_url,
-            providers={
-                "gradium": {"url": "ws://127.0.0.1:9/", "api_key": "k", "breaker_failures": 1, "breaker_s": 60.0},
-                "spare": KUGELAUDIO.provider(spare),
-            },
-            voices={
-                "default": {"provider": "gradium", "voice_id": "marker", "fallback": ["spare"]},
-                "spare": {"provider": "spare", "voice_id": "marker"},
-            },
-        ) as way,
-    ):
-        await way.until_breaker("gradium", "open")
-        await way.say("s", "t", STORY)
-        [splice] = (await way.hear("s", "t")).of("t", Splice)
-        assert splice.voice == "spare"
-        assert splice.cause.startswith("gradium: not asked for now, after: cannot connect to ws://127.0.0.1:9/")
-
-
 async def test_text_that_comes_while_it_is_asked_for_is_no_pause(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

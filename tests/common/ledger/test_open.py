@@ -166,8 +166,8 @@ async def test_a_turn_that_takes_anothers_place_or_waits_behind_it_asks_for_no_o
 async def test_a_line_of_turns_that_ended_while_they_waited_has_an_end_too(stage: Stage) -> None:
     await stage.open("speaker")
     for number in range(1001):
-        await stage.open(f"t{number}", bounds={"waiting_turns": 1})
-        await stage.ledger.interrupt("s", waiting_only=True)
+        await stage.open(f"t{number}", bounds={"waiting_turns": 2000})
+    await stage.ledger.interrupt("s", waiting_only=True)
     with pytest.raises(SessionBusy):
         await stage.open("next", bounds={"waiting_turns": 1})
     await stage.ledger.interrupt("s", "speaker")
