@@ -29,7 +29,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Most tests wait more than they compute. Each process has a Redis of its own, unless one was given."""
     given = os.environ.get("SAYSTREAM_TEST_REDIS", "docker")
-    return 4 if given == "docker" else 0
+    return 6 if given == "docker" else 0
 
 
 def pytest_report_header(config: pytest.Config) -> str:

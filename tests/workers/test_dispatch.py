@@ -1,6 +1,8 @@
 """How a worker comes by its turns."""
 
 import asyncio
+import itertools
+import time
 from collections.abc import Sequence
 from typing import cast
 
@@ -21,15 +23,17 @@ class Shard:
 
     Attributes:
         answers: to questions for ready turns, each with the seconds that it takes.
-        looked: how often lost workers' turns were looked for.
+        answered_at: when it last did, on the monotonic clock.
+        looked_at: when lost workers' turns were looked for.
     """
 
     def __init__(self, *answers: tuple[float, list[Message] | Exception]) -> None:
         self.answers = list(answers)
-        self.looked = 0
+        self.answered_at = 0.0
+        self.looked_at: list[float] = []
 
     async def abandoned(self, lease_ms: int, count: int) -> list[Message]:
-        self.looked += 1
+        self.looked_at.append(time.monotonic())
         return []
 
     async def ready(self, count: int, block_ms: int) -> list[Message]:
@@ -38,6 +42,7 @@ class Shard:
             return []
         after_s, answer = self.answers.pop(0)
         await asyncio.sleep(after_s)
+        self.answered_at = time.monotonic()
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -83,8 +88,9 @@ async def test_a_turn_that_was_long_on_its_way_is_left_to_others() -> None:
 async def test_lost_workers_turns_are_looked_for_every_half_lease() -> None:
     shard = Shard()
     async with Taker(shard):
-        await asyncio.sleep(5 * LEASE_S)
-    assert 6 <= shard.looked <= 14
+        await eventually(lambda: len(shard.looked_at) > 5)
+    gaps_s = [after - before for before, after in itertools.pairwise(shard.looked_at)]
+    assert 0.4 * LEASE_S <= min(gaps_s) <= 0.6 * LEASE_S
 
 
 async def test_a_server_that_is_away_is_asked_again_and_holds_no_slots() -> None:
@@ -105,9 +111,6 @@ async def test_after_an_answer_that_was_long_on_its_way_lost_workers_turns_are_l
     """This process was frozen, or Redis was: all leases look as if they had ended, and their owners come first."""
     shard = Shard((1.5 * LEASE_S, []))
     async with Taker(shard):
-        await eventually(lambda: not shard.answers)
-        await asyncio.sleep(1.5 * LEASE_S)
-        before = shard.looked
-        await asyncio.sleep(0.8 * LEASE_S)
-        assert shard.looked == before
-        await eventually(lambda: shard.looked > before)
+        await eventually(lambda: shard.looked_at and shard.looked_at[-1] > shard.answered_at > 0)
+    next_at = next(at for at in shard.looked_at if at > shard.answered_at)
+    assert next_at - shard.answered_at >= LEASE_S

@@ -181,7 +181,7 @@ def test_a_pause_gives_out_early_and_loses_no_position(text: str, data: st.DataO
 def test_what_is_held_is_bounded(pattern: str, lead: str) -> None:
     pipeline = Pipeline(TextRules(replacements={"New York": "NY"}), "en")
     pipeline.feed(lead)
-    text = pattern * (6_000 // len(pattern))
+    text = pattern * (3 * MOST_HELD // 2 // len(pattern))
     for at in range(0, len(text), 7):
         pipeline.feed(text[at : at + 7])
         assert pipeline.held < MOST_HELD
