@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from saystream.common.errors import VendorError
+from saystream.common.loop import drop
 from saystream.workers.sender import Rest
 from saystream.workers.speech import Speech
 
@@ -62,7 +62,7 @@ async def run(
             )
             if race.winner is not None:
                 losers = [run for run, speech in runs.items() if speech is not race.winner]
-                await _drop(losers)
+                await drop(losers)
                 runs = {run: speech for run, speech in runs.items() if run not in losers}
             elif late.done() and not hedged and (other := second()).voice.account.usable:
                 hedged = True
@@ -78,7 +78,7 @@ async def run(
         raise errors[race.winner or first]
     finally:
         counts.hedges_won += race.winner not in (None, first)
-        await _drop([late, won, *runs])
+        await drop([late, won, *runs])
 
 
 async def _late(speech: Speech, text: Callable[[], Awaitable[bool]], after_s: float) -> None:
@@ -96,16 +96,6 @@ async def _late(speech: Speech, text: Callable[[], Awaitable[bool]], after_s: fl
                 return
             after_s -= time.monotonic() - since
     finally:
-        await _drop([got, there])
+        await drop([got, there])
     await speech.owes.wait()
     await asyncio.sleep(after_s)
-
-
-async def _drop(tasks: Sequence[asyncio.Future[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
-        for task in tasks:
-            if not task.cancelled():
-                task.exception()  # it has lost: what became of it is of no interest

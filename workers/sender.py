@@ -104,7 +104,8 @@ class Sender:
     def _new(self) -> list[Phrase | Pause | Flush]:
         """Return what has come for the vendor since the last call."""
         items = self._script.items
-        new = lower(_from(items[self._next :], self._start), self._abilities.tags, self._language)
+        behind = _from(items[self._next :], self._start, self._text.text)
+        new = lower(behind, self._abilities.tags, self._language)
         self._next = len(items)
         if self._phraser is None:
             return list(_pieces(new))
@@ -163,15 +164,21 @@ class Sender:
         return True
 
 
-def _from(items: Sequence[Item], start: int) -> Iterator[Item]:
-    """Leave out what lies before a place of the producer's text, which has been spoken."""
+def _from(items: Sequence[Item], start: int, text: str) -> Iterator[Item]:
+    """Leave out what lies before a place of the producer's text, which has been spoken.
+
+    A filter that sees at once what came with a pause between may make one of what was spoken and what was not: then the
+    rest of it is said as it was written.
+    """
     for item in items:
         if start and item.start == item.end == start and isinstance(item, Run) and not any(map(str.isalnum, item.text)):
             continue  # a mark that a filter has put behind the last word
         if item.start >= start and (item.end > start or isinstance(item, Run) or not start):
             yield item
-        elif isinstance(item, Run) and item.end > start and len(item.text) == item.end - item.start:
-            yield item.piece(start - item.start, len(item.text))
+        elif isinstance(item, Run) and item.end > start:
+            as_written = len(item.text) == item.end - item.start
+            rest = item.text[start - item.start :] if as_written else text[start : item.end]
+            yield Run(rest, start, item.end)
 
 
 def _pieces(items: Iterable[Item]) -> Iterator[Phrase | Pause | Flush]:

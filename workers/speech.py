@@ -5,8 +5,9 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from saystream.common.errors import Action, SaystreamError, Scope, VendorError, first_of
+from saystream.common.errors import Action, SaystreamError, Scope, VendorError
 from saystream.common.events import Word
+from saystream.common.loop import drop
 from saystream.workers.connection import Stream
 from saystream.workers.idle import Idle
 from saystream.workers.output import Output
@@ -106,27 +107,31 @@ class Speech:
             self._sent,
             self._told,
         )
-        failures: list[SaystreamError] = []
-        try:
-            async with asyncio.TaskGroup() as group:
-                receiving = group.create_task(self._receive(stream, sender), name="audio")
-                await sender.run()
-                if not sender.any:
-                    receiving.cancel()  # there was nothing to say
-        except* SaystreamError as failed:
-            failures.append(first_of(failed))
+        receiving = asyncio.create_task(self._receive(stream, sender), name="audio")
+        sending = asyncio.create_task(self._send(sender, receiving), name="text")
+        try:  # no TaskGroup: before Python 3.13 an error within one can hide that we are cancelled
+            await asyncio.wait([receiving, sending], return_when=asyncio.FIRST_EXCEPTION)
+            for task in (receiving, sending):
+                if task.done() and not task.cancelled():
+                    task.result()
         finally:
             for timer in (self._timer, self._telling):
                 if timer:
                     timer.cancel()
             stream.cancel()
-        if failures:
-            raise failures[0]
+            await drop([receiving, sending])
         if sender.silence is not None:
             await self._keep_silent(sender.silence)
+        elif sender.rest is Rest.LATER and not sender.any:
+            await self._leave_out(sender.reached)
         return sender.rest
 
     # text to the vendor
+
+    async def _send(self, sender: Sender, receiving: "asyncio.Task[None]") -> None:
+        await sender.run()
+        if not sender.any:
+            receiving.cancel()  # there was nothing to say
 
     def _sent(self, run: Run) -> None:
         self.timeline.sent(run)
@@ -272,6 +277,13 @@ class Speech:
             left_s -= _SILENCE_S
         timeline.finished(pause.end)
         self._output.checkpoint(timeline)
+
+    async def _leave_out(self, end: int) -> None:
+        """The text up to ``end`` holds nothing to say: so it has been spoken."""
+        if not self._begun:
+            await self._begin()
+        self.timeline.finished(end)
+        self._output.checkpoint(self.timeline)
 
     # the deadline
 

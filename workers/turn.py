@@ -13,9 +13,9 @@ from saystream.common.errors import (
     RedisUnavailable,
     SaystreamError,
     VendorError,
-    first_of,
 )
 from saystream.common.ledger import Claim, Ledger
+from saystream.common.loop import drop
 from saystream.common.redis_client import call_raw
 from saystream.common.settings import LimitSettings
 from saystream.common.states import State
@@ -123,20 +123,18 @@ class Attempt:
             Sealed, Fenced: the turn is not ours any more.
             SaystreamError: what else its text or its line was broken by.
         """
-        stopped: list[SaystreamError] = []
-        try:
-            async with asyncio.TaskGroup() as group:
-                watching = group.create_task(self._text.until_stopped(), name=f"end of {self._claim.ref.turn}")
-                how = await self._speak()
-                self.ending = True
-                watching.cancel()
-                return how
-        except* SaystreamError as failed:
-            stopped.append(first_of(failed))
-        self.ending = True
-        if isinstance(stopped[0], _FATAL):
-            return State.FAILED, str(stopped[0])
-        raise stopped[0]
+        stopped = asyncio.create_task(self._text.until_stopped(), name=f"end of {self._claim.ref.turn}")
+        speaking = asyncio.create_task(self._speak(), name=f"speech of {self._claim.ref.turn}")
+        try:  # no TaskGroup: before Python 3.13 an error within one can hide that we are cancelled
+            await asyncio.wait([stopped, speaking], return_when=asyncio.FIRST_COMPLETED)
+            self.ending = True
+            if stopped.done():
+                stopped.result()
+            return speaking.result()
+        except _FATAL as error:
+            return State.FAILED, str(error)
+        finally:
+            await drop([stopped, speaking])
 
     async def _speak(self) -> tuple[State, str]:
         """Have the text spoken by the voice, or by those that go on when it fails."""
@@ -151,6 +149,8 @@ class Attempt:
             try:
                 rest = await self._speak_once(voice, cause or (not_asked if voice.name != self._spoke else ""))
             except VendorError as error:
+                if self._text.ended and not self._unspoken:
+                    break  # nothing is missing but the vendor's goodbye
                 further = self._timeline.cut > before
                 following = route.failed(error, further=further, now=time.monotonic())
                 if following is None:

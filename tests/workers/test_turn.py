@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from saystream.common.errors import Action, Scope, VendorError
 from saystream.common.events import Splice
 from saystream.common.redis_client import call_raw
 from saystream.common.states import State
@@ -29,6 +30,85 @@ async def test_a_blank_token_behind_a_pause_does_not_end_the_turn(redis_url: str
             await turn.send("It is on its way.")
         heard = await way.hear("s", "t")
         assert heard.words("t") == "Let me look. It is on its way.".split()
+
+
+@pytest.mark.parametrize("row", [GRADIUM, FISHAUDIO, KUGELAUDIO], ids=str)
+async def test_a_text_that_pauses_and_holds_nothing_to_say_is_asked_of_the_vendor_once(
+    redis_url: str, row: Row
+) -> None:
+    limits = {"idle_s": 300 * MS}
+    async with rig(redis_url, row=row, limits=limits) as way, way.speaker() as speaker:
+        turn = speaker.turn("s", turn="t")
+        await turn.open()
+        await turn.send("😀 ")
+        end = (await way.hear("s", "t")).ends["t"]
+        assert (end.reason, end.samples, end.spoken) == (State.DONE, 0, 2)
+        assert "no text for 0.3 s" in end.cause
+        [account] = way.workers[0].report().pools
+        assert account.streams == 1
+
+
+async def test_a_list_that_begins_a_turn_is_spoken(redis_url: str) -> None:
+    async with rig(redis_url, row=FISHAUDIO, voice={"text": {"list_pause_ms": 300}}) as way:
+        await way.say("s", "t", "- one\n- two")
+        heard = await way.hear("s", "t")
+        assert heard.words("t") == ["one.", "two"]
+
+
+async def test_a_turn_whose_text_is_spoken_needs_no_vendor_to_end(redis_url: str) -> None:
+    """Its worker was replaced before its producer ended it, and now the vendor is away."""
+    async with rig(redis_url, worker={"lease_s": 400 * MS, "drain_s": 0.0}) as way, way.speaker() as speaker:
+        turn = speaker.turn("s", turn="t")
+        await turn.open()
+        await turn.send("One two three.")
+        await turn.flush()
+        await way.until_heard("s", "three.")
+        await way.until_spoken("s", len("One two three."))
+        way.stops[0].set()
+        await way.runs[0]
+        await turn.end()
+        way.standin.behaviour = Behaviour(upgrade_status=503)
+        await way.start_worker()
+        end = (await way.hear("s", "t")).ends["t"]
+        assert (end.reason, end.cause) == (State.DONE, "")
+
+
+async def test_what_is_left_of_words_that_were_to_be_replaced_together_is_spoken(redis_url: str) -> None:
+    """The LLM pauses between them, for longer than the vendor waits, and the worker is replaced."""
+    account = {"options": {"text_gap_s": 100 * MS}}
+    worker = {"lease_s": 400 * MS, "drain_s": 0.0}
+    async with rig(redis_url, row=KUGELAUDIO, account=account, worker=worker) as way, way.speaker() as speaker:
+        async with speaker.turn("s", turn="t", text={"replacements": {"New York": "Gotham"}}) as turn:
+            await turn.send("We love New ")
+            await way.until_spoken("s", len("We love New"))
+            await way.start_worker()
+            way.stops[0].set()
+            await way.runs[0]
+            await turn.send("York a lot.")
+        assert (await way.hear("s", "t")).words("t") == ["We", "love", "New", "York", "a", "lot."]
+
+
+@pytest.mark.parametrize("ticks", range(6))
+async def test_a_vendor_that_fails_just_when_a_turn_is_given_back_does_not_keep_it(redis_url: str, ticks: int) -> None:
+    async with rig(redis_url, behaviour=Behaviour(speed=2.0)) as way, way.speaker() as speaker:
+        await way.say("s", "t", STORY * 4)
+        await way.until_spoken("s", 10)
+        [held] = way.workers[0]._held
+        [stream] = [
+            stream
+            for account in way.workers[0]._accounts.values()
+            for pool in account.pools
+            for connection in pool._connections
+            for stream in connection._streams.values()
+        ]
+        error = VendorError("gradium", "broke", scope=Scope.SOCKET, action=Action.RECONNECT)
+        stream.fail(error)
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        held.task.cancel()
+        done, _ = await asyncio.wait([held.task], timeout=5000 * MS)
+        assert done
+        await speaker.interrupt("s")
 
 
 async def test_turns_outlast_a_slow_probe_of_a_vendor_that_is_well(redis_url: str) -> None:

@@ -263,8 +263,8 @@ class Markdown(Filter):
     def _pause_before_item(self, at: int) -> None:
         """Drop the blanks in front of an item, and pause."""
         self._drop(at)
-        if self._rules.list_pause_ms:
-            start = self._waiting.start
+        start = self._waiting.start
+        if self._rules.list_pause_ms and start:  # before the first word there is nothing to pause after
             self._given.append(Pause(self._rules.list_pause_ms / 1000, start, start))
 
     def _numbered(self, text: str, at: int, final: bool) -> bool:

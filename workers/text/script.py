@@ -27,6 +27,7 @@ class Script:
         self.read_to = 0
         self.ended = False
         self._flushed = 0
+        self._settled_at = -1  # `read_to` when nothing more could be let go of
 
     def read(self) -> bool:
         """Take what has come, a little at a time; tell whether there is more."""
@@ -51,11 +52,12 @@ class Script:
 
     @property
     def held(self) -> bool:
-        """Whether text waits for more."""
-        return self._pipeline.held > 0
+        """Whether text waits for more, and `settle` might let go of it: it cannot twice in the same place."""
+        return self._pipeline.held > 0 and self._settled_at != self.read_to
 
     def settle(self) -> None:
         """Let go of what is whole as it stands: the LLM pauses."""
+        self._settled_at = self.read_to
         self.items += self._pipeline.settle()
 
     def flush(self) -> None:
