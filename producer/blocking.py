@@ -3,7 +3,7 @@
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Generator, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -202,12 +202,17 @@ class BlockingTurn:
         self._thread.run(self._turn.flush())
 
     def say(self, source: str | Iterable[str]) -> None:
-        """Send all of a source. An iterator is read in this thread, and may block."""
+        """Send all of a source. An iterator is read in this thread, and may block; see `Turn.say`."""
         if isinstance(source, str):
             self._thread.run(self._turn.say(source))
             return
-        for token in source:
-            self.send(token)
+        try:
+            for token in source:
+                self.send(token)
+        except BaseException:
+            if isinstance(source, Generator):
+                source.close()
+            raise
 
     def end(self) -> None:
         """End the text and wait until all of it is acknowledged; see `Turn.end`."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 from saystream.common.errors import TurnEnded
@@ -27,10 +28,13 @@ class Outbox:
     Args:
         ref: the turn.
         bound_bytes: what it holds at most; a token larger than that is taken when nothing waits.
+        on_failed: called when it fails, once.
     """
 
-    def __init__(self, ref: TurnRef, bound_bytes: int) -> None:
-        self.ref, self.bound_bytes = ref, bound_bytes
+    def __init__(
+        self, ref: TurnRef, bound_bytes: int, on_failed: Callable[["Outbox"], object] = lambda outbox: None
+    ) -> None:
+        self.ref, self.bound_bytes, self._on_failed = ref, bound_bytes, on_failed
         self.numbered = 0
         self.acknowledged = 0
         self.ended = False
@@ -118,6 +122,7 @@ class Outbox:
             self._done.clear()
             self._waiting_bytes = self._done_bytes = 0
             self._wake()
+            self._on_failed(self)
 
     async def room_for(self, event: TokenEvent) -> None:
         """Wait until an event fits. Ends when Redis acknowledges, or does not in time: the writer fails us then."""

@@ -1,6 +1,7 @@
 """How long a producer repeats what Redis has not acknowledged, and how it rests in between."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -30,8 +31,10 @@ class Patience:
     seconds: float
 
     def __post_init__(self) -> None:
-        if not self.seconds > 0:
-            raise InvalidInput(f"a patience of {self.seconds:g} s is none: give more than 0")
+        if not isinstance(self.seconds, int | float):
+            raise InvalidInput(f"a patience is a number of seconds, not {self.seconds!r}")
+        if not 0 < self.seconds < math.inf:
+            raise InvalidInput(f"a patience of {self.seconds:g} s is none: give more than 0, and an end")
 
     @property
     def try_s(self) -> float:

@@ -63,6 +63,7 @@ class Turn:
     def __init__(self, link: Link, request: TurnRequest) -> None:
         self.request = request
         self._link = link
+        self._opening = asyncio.Lock()  # two outboxes of one turn would number its tokens twice
         self._opened: Opened | None = None
         self._outbox: Outbox | None = None
         self._ahead = Ahead(link.limits.turn_chars, link.limits.ahead_chars, link.limits.ahead_s)
@@ -93,11 +94,14 @@ class Turn:
         return self._opened
 
     async def __aenter__(self) -> Self:
+        # Perhaps it is open, and nobody would ever end it.
         try:
             await self.open()
-        except (asyncio.CancelledError, NotAcknowledged):
-            # Perhaps it is open, and nobody would ever end it. The link does not let go of this task.
-            self._link.abandon_ref(self.request.ref)
+        except NotAcknowledged:  # who calls again has some time to do so
+            self._link.abandon_adrift(self.request.ref, self._link.patience.seconds)
+            raise
+        except asyncio.CancelledError:
+            self._link.abandon_adrift(self.request.ref, 0)
             raise
         return self
 
@@ -115,6 +119,9 @@ class Turn:
     async def open(self) -> Opened:
         """Open the turn, as entering it does. An opened turn stays as it is.
 
+        After NotAcknowledged the same call again takes the turn up, if it is there. If nobody calls again, it is
+        interrupted when the speaker is left; if it was to be entered, after the speaker's patience already.
+
         Raises:
             UnknownVoice: workers are there, and none of them speaks its voice.
             TurnConflict: the id is known with another request.
@@ -122,9 +129,10 @@ class Turn:
             Overloaded: too many turns wait for a worker.
             NotAcknowledged: Redis has not answered in time.
         """
-        if self._opened is None:
-            self._opened, self._outbox = await self._link.open(self.request)
-        return self._opened
+        async with self._opening:
+            if self._opened is None:
+                self._opened, self._outbox = await self._link.open(self.request)
+            return self._opened
 
     async def send(self, token: str) -> None:
         """Send a token: text as the LLM gave it. An empty one is nothing, and is skipped.
@@ -143,7 +151,6 @@ class Turn:
         if token:
             await self._wait_for_speech(box)
             await self._put(box, Text(token))
-            self._ahead.sent += len(token)
 
     async def flush(self) -> None:
         """Have spoken what was sent so far, without waiting for more text; raises what `send` raises.
@@ -213,6 +220,9 @@ class Turn:
 
     async def _put(self, box: Outbox, event: TokenEvent) -> None:
         await box.room_for(event)
+        if isinstance(event, Text):  # counted where nothing is waited for any more: others may send to this turn, too
+            self._check_fits(event.text)
+            self._ahead.sent += len(event.text)
         box.put(event, asyncio.get_running_loop().time())
         self._link.written(box)
 
@@ -262,13 +272,8 @@ class Turn:
     def _check_token(self, token: object) -> None:
         if not isinstance(token, str):
             raise InvalidToken(f"turn {self.id}: a token is text (str), not {type(token).__name__}")
-        limits = self._link.limits
-        if not self._ahead.fits(len(token)):
-            raise InvalidToken(
-                f"turn {self.id}: with this token its text has more than {limits.turn_chars} characters "
-                "(limits.turn_chars); say the rest in another turn"
-            )
-        limit = limits.token_bytes
+        self._check_fits(token)
+        limit = self._link.limits.token_bytes
         try:
             size = len(token.encode())
         except UnicodeEncodeError as error:
@@ -280,6 +285,13 @@ class Turn:
             raise InvalidToken(
                 f"turn {self.id}: a token has {size} bytes, and {limit} are allowed (limits.token_bytes); "
                 "send it in pieces"
+            )
+
+    def _check_fits(self, token: str) -> None:
+        if not self._ahead.fits(len(token)):
+            raise InvalidToken(
+                f"turn {self.id}: with this token its text has more than {self._link.limits.turn_chars} characters "
+                "(limits.turn_chars); say the rest in another turn"
             )
 
     async def _end_or_abandon(self) -> None:
@@ -295,8 +307,12 @@ class Turn:
         told = isinstance(error, TurnEnded) and error.turn == self.id
         if told or isinstance(box.error, TurnEnded | TokensLost):
             return  # it is over already, or the link is just ending it
-        # A shield: cancelling whoever leaves the block must not leave a turn that waits for text for ever.
-        if failure := await asyncio.shield(self._link.abandon(box)):
+        if not (interrupting := self._link.abandon(box)):
+            return
+        # Not the task itself: cancelling whoever leaves the block must not leave a turn that waits for text for ever.
+        await asyncio.wait([interrupting])
+        failure = "the speaker was closed" if interrupting.cancelled() else interrupting.result()
+        if failure:
             error.add_note(f"Turn {self.id} could not be interrupted: {failure}")
 
 

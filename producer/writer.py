@@ -56,12 +56,8 @@ class Writer:
         """How many events are not acknowledged."""
         return sum(lane.waiting for lane in self._lanes.values())
 
-    def add(self, outbox: Outbox) -> None:
-        """Care for an outbox, until `remove`."""
-        self._lane(outbox).outboxes[outbox] = None
-
     def wake(self, outbox: Outbox) -> None:
-        """Let the writer know that there is something in an outbox."""
+        """Let the writer know that there is something in an outbox, for which it cares from now on until `remove`."""
         self._lane(outbox).wake(outbox)
 
     def remove(self, outbox: Outbox) -> None:
@@ -94,7 +90,7 @@ class Writer:
             return
         log.error("! the writer of shard %d has ended by a fault", shard, exc_info=error, extra={"action": "fail"})
         lane = self._lanes.pop(shard)  # the next turn gets another one
-        for outbox in lane.outboxes:
+        for outbox in list(lane.outboxes):  # one that fails leaves it
             outbox.fail(SaystreamError(f"turn {outbox.ref.turn}: not written, by a fault of ours: {error}"))
 
 
@@ -102,7 +98,7 @@ class _Lane:
     """Brings the tokens of one shard's turns to Redis.
 
     Attributes:
-        outboxes: of the turns that may still take text.
+        outboxes: of the turns that have sent something and may still take text.
     """
 
     def __init__(self, ledger: Ledger, keys: ShardKeys, patience: Patience, lost: Lost) -> None:
@@ -120,6 +116,7 @@ class _Lane:
 
     def wake(self, outbox: Outbox) -> None:
         """Let the lane know that there is something in an outbox."""
+        self.outboxes[outbox] = None
         self._busy.setdefault(outbox)
         self._work.set()
 

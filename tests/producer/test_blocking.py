@@ -103,6 +103,23 @@ def test_errors_are_those_of_the_asynchronous_front(speaker: BlockingSpeaker) ->
             turn.send("a")
 
 
+def test_a_generator_is_closed_when_its_turn_is_interrupted(speaker: BlockingSpeaker) -> None:
+    closed = []
+
+    def llm() -> Iterator[str]:
+        try:
+            while True:
+                yield "more "
+        finally:
+            closed.append(True)
+
+    source = llm()  # held on to: else it would be closed when nobody has it any more
+    with pytest.raises(TurnInterrupted), speaker.turn("s") as turn:
+        speaker.interrupt("s")
+        turn.say(source)
+    assert closed == [True]
+
+
 def test_many_threads_may_use_one_speaker(speaker: BlockingSpeaker, client: "redis.Redis") -> None:
     def one(number: int) -> BlockingTurn:
         with speaker.turn(f"session-{number}") as turn:

@@ -233,9 +233,23 @@ def test_no_url_at_all_is_refused_at_once_and_says_what_to_do() -> None:
         Speaker.connect(settings=Settings(redis_url=None))
 
 
-def test_a_patience_of_nothing_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="a patience of 0 s"):
-        Speaker.connect(NOBODY, patience_s=0)
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"url": 5}, r"a Redis URL is text \(str\), not int"),
+        ({"url": b"redis://localhost"}, r"a Redis URL is text \(str\), not bytes"),
+        ({"patience_s": 0}, "a patience of 0 s"),
+        ({"patience_s": float("inf")}, "a patience of inf s"),
+        ({"patience_s": float("nan")}, "a patience of nan s"),
+        ({"patience_s": "5"}, "a number of seconds, not '5'"),
+        ({"outbox_bytes": 0}, "outbox_bytes: 0 is no number of bytes"),
+        ({"outbox_bytes": "many"}, "outbox_bytes: 'many' is no number of bytes"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_refused_at_once_and_by_name(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        Speaker.connect(**{"url": NOBODY, "settings": Settings(), **given})
 
 
 async def test_the_url_and_the_shards_come_from_the_settings(redis_url: str, ledger: Ledger) -> None:

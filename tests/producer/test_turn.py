@@ -83,6 +83,18 @@ async def test_it_is_told_what_its_opening_did(speaker: Speaker) -> None:
         assert second.opened.number == first.opened.number + 1
 
 
+async def test_several_tasks_may_open_one_turn(speaker: Speaker, ledger: Ledger) -> None:
+    turn = speaker.turn("call-42")
+
+    async def part(text: str) -> None:
+        await turn.open()
+        await turn.send(text)
+
+    await asyncio.gather(part("one "), part("two "), part("three "))
+    await turn.end()
+    assert sorted((await ledger.inspect(turn.id)).text.split()) == ["one", "three", "two"]
+
+
 # Sources
 
 
@@ -412,6 +424,17 @@ async def test_a_text_that_is_too_long_is_refused_and_the_turn_goes_on(
             await turn.send("bcd")
         await turn.send("bc")
     assert (await ledger.inspect(turn.id)).text == "a" * 38 + "bc"
+
+
+async def test_sends_that_wait_together_make_no_text_that_is_too_long(redis_url: str, ledger: Ledger) -> None:
+    settings = Settings(limits=LimitSettings(turn_chars=10))
+    async with (
+        Speaker.connect(redis_url, settings=settings, outbox_bytes=1) as speaker,
+        speaker.turn("call-42") as turn,
+    ):
+        sent = await asyncio.gather(*(turn.send("four") for _ in range(5)), return_exceptions=True)
+    assert [type(error) for error in sent if error] == [InvalidToken] * 3
+    assert (await ledger.inspect(turn.id)).text == "four" * 2
 
 
 async def test_nothing_is_asked_below_the_bound(speaker: Speaker, monkeypatch: pytest.MonkeyPatch) -> None:
