@@ -9,7 +9,7 @@ from redis.exceptions import ResponseError
 
 from saystream.common.events import Begin, End, Fields, decode_output
 from saystream.common.ids import FENCE, EntryId, SessionId
-from saystream.common.keys import keys_of
+from saystream.common.keys import SHARDS, keys_of
 from saystream.common.ledger.greeting import check_shards
 from saystream.common.redis_client import Client, call
 from saystream.consumer.continuity import Continuity
@@ -71,10 +71,12 @@ class Place:
         """Get ready to read behind the cursor; returns what has to be told before.
 
         At the start, and again after each outage or long pause, when much may have happened.
+
+        Raises:
+            RedisUnavailable: Redis does not answer.
+            ShardMismatch: it is used with another number of shards.
         """
-        if not self._settled:  # with another number of shards nothing would ever be heard, and nobody told
-            await check_shards(self._redis, self._shards)
-            self._settled = True
+        await self._check_shards()
         if self.cursor is not None:
             return await self._resume(self.cursor)
         if self._live:
@@ -146,8 +148,14 @@ class Place:
         return Gap(before, cursor, next_id(before))
 
     async def read(self, longest_s: float | None) -> list[Event]:
-        """Read what comes behind the cursor, with the gaps in it; waits for it, ``longest_s`` seconds at most."""
-        block_ms = self._block_ms if longest_s is None else max(1, min(self._block_ms, round(longest_s * 1000)))
+        """Read what comes behind the cursor, with the gaps in it; waits for it, ``longest_s`` seconds at most.
+
+        Raises:
+            RedisUnavailable: Redis does not answer.
+            ShardMismatch: it is used with another number of shards, which was not known before.
+        """
+        # Not 0, which would wait for ever.
+        block_ms = self._block_ms if longest_s is None else max(1, round(min(self._block_ms, longest_s * 1000)))
         last = self.cursor or NOTHING_YET
         reply = await call(self._redis, "XREAD", "COUNT", BATCH, "BLOCK", block_ms, "STREAMS", self._stream, str(last))
         events: list[Event] = []
@@ -162,7 +170,19 @@ class Place:
                 logger.warning("! session %s: entries lost before %s", self._session, gap.before)
                 events.append(gap)
             events.append(event)
+        if not events:
+            await self._check_shards()
         return events
+
+    async def _check_shards(self) -> None:
+        """Find out whether this is the right shard: in another one nothing would ever be heard, and nobody told.
+
+        On a Redis that nobody has used yet no number is wrong: then it is asked for again whenever nothing comes.
+        """
+        if not self._settled:
+            known = await call(self._redis, "EXISTS", SHARDS)  # before it is compared: it may be written in between
+            await check_shards(self._redis, self._shards)
+            self._settled = bool(known)
 
     async def _first_number(self) -> int | None:
         raw = await call(self._redis, "HGET", self._hash, "first")

@@ -11,7 +11,7 @@ Whoever keeps the answers (the ledger) keeps the furthest.
 
 from bisect import bisect_right
 
-from saystream.common.errors import InvalidInput, UnknownTurn
+from saystream.common.errors import UnknownTurn
 from saystream.common.events import Audio, Begin, End, OutputEvent, Splice, Words
 
 #: Of so many turns a listener remembers the words; those before are forgotten.
@@ -103,10 +103,7 @@ class Playheads:
 
         Raises:
             UnknownTurn: nothing of this turn was heard here, or it was too many turns ago.
-            InvalidInput: fewer samples than none.
         """
-        if sample < 0:
-            raise InvalidInput(f"turn {turn}: {sample} samples cannot have been played")
         if turn not in self._turns:
             raise UnknownTurn(
                 turn, f"This listener has heard nothing of it, or it is more than {MOST_TURNS} turns ago."

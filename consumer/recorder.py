@@ -11,6 +11,7 @@ from saystream.common.errors import InvalidInput
 from saystream.common.events import Begin, End, Word
 from saystream.common.ids import EntryId
 from saystream.common.states import State
+from saystream.consumer.arguments import whole
 from saystream.consumer.assembler import Assembler, Put, Range
 from saystream.consumer.events import Event, Gap, Unreadable
 from saystream.consumer.listener import listen
@@ -93,6 +94,7 @@ class Recorder:
         self.path = Path(path)
         self._file: WavFile | None = None
         self._begun: list[tuple[int, Assembler]] = []  # a turn's first sample in the file, and its state
+        self._number = 0  # of the last of them
         self._gaps: list[Gap] = []
         self._unreadable: list[Unreadable] = []
         self._cursor: EntryId | None = None
@@ -152,7 +154,7 @@ class Recorder:
             case _:
                 if isinstance(event, Begin):
                     self._adopt(event)
-                base, turn = self._current(event.turn)
+                base, turn = self._current(event.turn, event.cursor.number)
                 edit = turn.add(event)
                 if edit is not None and turn.format is not None:
                     self._write(base + edit.offset, edit.data if isinstance(edit, Put) else None)
@@ -172,9 +174,11 @@ class Recorder:
             )
         wav.become(begin.format)
 
-    def _current(self, turn: str) -> tuple[int, Assembler]:
-        if not self._begun or self._begun[-1][1].turn != turn:
+    def _current(self, turn: str, number: int) -> tuple[int, Assembler]:
+        """Return a turn's state; the same id with another number is another turn: the session came back in between."""
+        if not self._begun or (self._begun[-1][1].turn, self._number) != (turn, number):
             self._begun.append((self._wav.samples, Assembler(turn)))
+            self._number = number
         return self._begun[-1]
 
     def _write(self, sample: int, data: bytes | None) -> None:
@@ -195,7 +199,7 @@ def _describe(base: int, turn: Assembler) -> RecordedTurn:
 
 
 async def record(
-    url: str,
+    url: str | None,
     session: str,
     path: Path | str,
     *,
@@ -203,21 +207,22 @@ async def record(
     turns: int | None = None,
     idle_s: float | None = None,
     start: Start | EntryId | str = BEGINNING,
-    shards: int = 1,
+    shards: int | None = None,
     patience_s: float = 30.0,
     timeout_s: float = 5.0,
 ) -> Recording:
-    """Record what is said in a session until the first of the given ends; the file is complete however it ends.
+    """Record what is said in a session until the first of the given ends; the file can be played however it ends.
 
     Args:
-        url: where Redis is.
+        url: where Redis is; None asks the settings, as `Listener` does.
         session: the session's id.
-        path: the file, replaced if it is there; not touched if an argument is wrong.
+        path: the file. One that is there is replaced when the first event has come, or when the recording ends without
+            any; until then it is not touched, whatever goes wrong.
         turn: record this turn alone, until it has ended.
         turns: until so many turns have ended, 1 or more.
         idle_s: until nothing has come for so many seconds, even if a turn has not ended.
         start: `BEGINNING`, `LIVE` or a cursor. Of a turn that began before, the missing part is silence.
-        shards: how many there are.
+        shards: how many there are; None means 1, or with the settings' URL the settings' number.
         patience_s: for how many seconds Redis may be away.
         timeout_s: how long Redis may take to answer, in seconds.
 
@@ -225,22 +230,24 @@ async def record(
         InvalidInput: none of the three ends is given, or an argument is not possible.
         CannotRecord: a turn's format is not that of the turns before it.
         RedisUnavailable: Redis was away for longer than ``patience_s``.
+        ShardMismatch: this Redis is used with another number of shards.
     """
     if turn is None and turns is None and idle_s is None:
         raise InvalidInput("a recording needs an end: give turn, turns or idle_s")
-    if turns is not None and turns < 1:
-        raise InvalidInput(f"a recording of {turns} turns is none")
+    most = None if turns is None else whole("turns", turns, 1)
     events = listen(
         url, session, start, until_turn=turn, idle_s=idle_s, shards=shards, patience_s=patience_s, timeout_s=timeout_s
     )
     ended = 0
     async with aclosing(events):
+        event = await anext(events, None)  # what is wrong shows now at the latest, and the old file is still there
         with Recorder(path) as recorder:
-            async for event in events:
-                if turn is not None and getattr(event, "turn", turn if recorder.turns else None) != turn:
-                    continue  # another turn, or something lost before this one: none of this recording
-                recorder.add(event)
-                ended += isinstance(event, End)
-                if ended == turns:
-                    break
+            while event is not None:
+                # Another turn, or something lost before this one, is no part of this recording.
+                if turn is None or getattr(event, "turn", turn if recorder.turns else None) == turn:
+                    recorder.add(event)
+                    ended += isinstance(event, End)
+                    if ended == most:
+                        break
+                event = await anext(events, None)
             return recorder.result

@@ -14,10 +14,10 @@ from saystream.common.ids import FENCE, EntryId
 from saystream.common.redis_client import call
 from saystream.common.states import State
 from saystream.compose.redis_server import PrivateRedis
-from saystream.consumer import BEGINNING, LIVE, Event, Gap, Listener, Recorder, Unreadable, listen, listener
+from saystream.consumer import BEGINNING, LIVE, Event, Gap, Listener, Recorder, Start, Unreadable, listen, listener
 from tests.consumer.studio import SESSION, Studio, heard, kinds, read_wav, studio_at
 from tests.servers import MakeRedis
-from tests.timing import eventually
+from tests.timing import MS, eventually
 
 # from the beginning
 
@@ -67,13 +67,87 @@ async def test_a_cluster_session_is_found_in_its_shard(redis_url: str) -> None:
         assert kinds(await heard(studio)) == "begin a, audio 1, end a"
 
 
+@pytest.mark.parametrize("start", [BEGINNING, LIVE])
+async def test_a_listener_with_another_number_of_shards_is_told(studio: Studio, start: Start) -> None:
+    await studio.ledger.greet()
+    with pytest.raises(ShardMismatch, match="used with 1 shards"):
+        await anext(listen(studio.url, SESSION, start, shards=8))
+
+    async def only_ours() -> bool:
+        return len(await call(studio.redis, "CLIENT LIST")) == 1
+
+    await eventually(only_ours)
+
+
+@pytest.mark.parametrize("start", [BEGINNING, LIVE])
+async def test_a_listener_with_another_number_of_shards_is_told_even_if_it_was_there_first(
+    studio: Studio, start: Start
+) -> None:
+    listening = asyncio.ensure_future(anext(listen(studio.url, SESSION, start, shards=8, block_ms=50)))
+    await studio.blocked_readers(1)
+    await studio.ledger.greet()
+    with pytest.raises(ShardMismatch, match="used with 1 shards"):
+        await asyncio.wait_for(listening, 5000 * MS)
+
+
 # from now on
 
 
-async def test_a_listener_with_another_number_of_shards_is_told(studio: Studio) -> None:
-    await studio.ledger.greet()
-    with pytest.raises(ShardMismatch, match="used with 1 shards"):
-        await anext(listen(studio.url, SESSION, BEGINNING, shards=8))
+async def test_live_is_from_the_moment_when_the_listener_is_entered(studio: Studio) -> None:
+    await studio.say("a", [1])
+    async with Listener(studio.url, SESSION, LIVE) as listener:
+        await studio.say("b", [2])
+        events = [event async for event in listener.events(until_turn="b", idle_s=60)]
+    assert kinds(events) == "begin b, audio 2, end b"
+
+
+async def test_live_in_a_session_that_does_not_exist_yet_is_from_entering_too(studio: Studio) -> None:
+    async with Listener(studio.url, SESSION, LIVE) as listener:
+        await studio.say("a", [1])
+        events = [event async for event in listener.events(until_turn="a", idle_s=60)]
+    assert kinds(events) == "begin a, audio 1, end a"
+
+
+async def test_who_enters_in_the_middle_of_a_turn_gets_its_begin_once_and_what_was_said_since(studio: Studio) -> None:
+    speech = await studio.begin("a")
+    live = await speech.audio(1)
+    async with Listener(studio.url, SESSION, LIVE) as listener:
+        assert listener.cursor == live
+        await speech.audio(2)
+        await speech.finish()
+        async for event in listener.events():
+            assert (kinds([event]), event.cursor) == ("begin a", live)
+            break
+        events = [event async for event in listener.events(until_turn="a", idle_s=60)]
+    assert kinds(events) == "audio 2, end a"
+
+
+async def test_what_is_trimmed_between_entering_and_the_first_event_is_told(studio: Studio) -> None:
+    speech = await studio.begin("a")
+    await speech.audio(1)
+    async with Listener(studio.url, SESSION, LIVE) as listener:
+        await speech.audio(2)
+        await studio.trim(await speech.audio(3))
+        await speech.finish()
+        events = [event async for event in listener.events(until_turn="a", idle_s=60)]
+    assert kinds(events) == "begin a, gap, audio 3, end a"
+
+
+async def test_a_listener_that_is_entered_while_redis_is_away_is_live_from_when_it_comes_back(
+    make_redis: MakeRedis, tmp_path: Path
+) -> None:
+    server, wire = make_redis(), Wire(tmp_path / "redis.sock")
+    async with studio_at(server.url) as studio, Listener(wire.url, SESSION, LIVE) as listener:
+        await studio.say("a", [1])
+        await wire.lead_to(server)
+        listening = asyncio.create_task(until(listener, "b"))
+        await studio.blocked_readers(1)
+        await studio.say("b", [2])
+        assert kinds(await listening) == "begin b, audio 2, end b"
+
+
+async def until(listener: Listener, turn: str) -> list[Event]:
+    return [event async for event in listener.events(until_turn=turn)]
 
 
 async def test_live_hears_what_comes_and_nothing_of_what_was(studio: Studio) -> None:

@@ -4,11 +4,12 @@ import asyncio
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from saystream.common.audio import AudioFormat
-from saystream.common.errors import InvalidId, InvalidInput, RedisUnavailable
+from saystream.common.errors import InvalidId, InvalidInput, RedisUnavailable, ShardMismatch
 from saystream.common.events import Audio, Begin, End, Word
 from saystream.common.ids import EntryId
 from saystream.common.redis_client import call
@@ -18,10 +19,23 @@ from tests.consumer.studio import CHUNK, FORMAT, SESSION, Studio, heard, read_wa
 from tests.servers import MakeRedis
 from tests.timing import eventually
 
+OLD = b"precious"
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "recording.wav"
+
+
+@pytest.fixture
+def old(path: Path) -> Path:
+    """The file, with something in it that was there before."""
+    path.write_bytes(OLD)
+    return path
+
+
+def untouched(path: Path) -> bool:
+    return path.read_bytes() == OLD
 
 
 async def test_a_turn_is_recorded_until_it_ends(studio: Studio, path: Path) -> None:
@@ -225,11 +239,47 @@ def test_a_turn_whose_begin_was_not_heard_takes_nothing_of_the_file(path: Path) 
     assert read_wav(path)[1] == []
 
 
-@pytest.mark.parametrize("end", [{}, {"turns": 0}, {"turn": "no turn"}], ids=str)
-def test_what_cannot_be_recorded_does_not_touch_the_file(path: Path, end: dict[str, int]) -> None:
-    path.write_bytes(b"precious")
+@pytest.mark.parametrize(
+    "wrong",
+    [{}, {"turns": 0}, {"turns": "1"}, {"turn": "no turn"}, {"idle_s": "1"}, {"turns": 1, "shards": 0}],
+    ids=str,
+)
+def test_what_cannot_be_recorded_does_not_touch_the_file(old: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
-        asyncio.run(record("redis://localhost", SESSION, path, **end))  # type: ignore[arg-type]
+        asyncio.run(record("redis://localhost", SESSION, old, **wrong))
     with pytest.raises(InvalidId):
-        asyncio.run(record("redis://localhost", "no session", path, turns=1))
-    assert path.read_bytes() == b"precious"
+        asyncio.run(record("redis://localhost", "no session", old, turns=1))
+    assert untouched(old)
+
+
+async def test_a_recording_that_fails_before_it_has_heard_anything_does_not_touch_the_file(
+    studio: Studio, old: Path
+) -> None:
+    await studio.ledger.greet()
+    with pytest.raises(ShardMismatch):
+        await record(studio.url, SESSION, old, turns=1, shards=8)
+    with pytest.raises(RedisUnavailable):
+        await record(f"unix://{old.parent}/nothing.sock", SESSION, old, turns=1, patience_s=0.01)
+    assert untouched(old)
+
+
+async def test_a_recording_of_nothing_is_an_empty_file(studio: Studio, old: Path) -> None:
+    assert (await record(studio.url, SESSION, old, idle_s=0.001)).samples == 0
+    assert read_wav(old) == (FORMAT, [])
+
+
+async def test_the_same_turn_in_a_sessions_next_life_is_another_turn_of_the_recording(
+    studio: Studio, path: Path
+) -> None:
+    await studio.pretend_age(1000)
+    recording = asyncio.create_task(record(studio.url, SESSION, path, turns=2))
+    await studio.say("a", [1, 2])
+    await eventually(lambda: path.exists())
+    await studio.blocked_readers(1)
+    await studio.expire()
+    await call(studio.redis, "DEL", studio.keys.turn("a"), studio.keys.tokens("a"))
+    await studio.say("a", [3])
+    result = await recording
+    assert read_wav(path)[1] == [1, 2, 3]
+    assert [(turn.turn, turn.first_sample, turn.samples) for turn in result.turns] == [("a", 0, 200), ("a", 200, 100)]
+    assert result.whole

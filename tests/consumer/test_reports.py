@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import math
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +18,7 @@ from saystream.common.ledger import Bounds, Heard, Ledger
 from saystream.common.redis_client import call
 from saystream.common.settings import LimitSettings
 from saystream.common.states import State
-from saystream.consumer import BEGINNING, LIVE, Gap, Listener, Start, listen, reporter
+from saystream.consumer import BEGINNING, LIVE, Gap, Listener, Start, listen, patience, reporter
 from tests.consumer.studio import SESSION, Studio, heard, kinds
 from tests.proxy import Proxy
 from tests.timing import MS, eventually
@@ -126,8 +128,10 @@ async def test_what_cannot_be_a_report_is_refused(studio: Studio, listener: List
     await hear(listener)
     with pytest.raises(InvalidId):
         await listener.played("no turn", 1)
-    with pytest.raises(InvalidInput, match="-1 samples"):
-        await listener.played("a", -1)
+    for sample in (-1, 1.5, math.nan, "7", None, True, 10**30):
+        with pytest.raises(InvalidInput, match="sample = "):
+            await listener.played("a", sample)  # type: ignore[arg-type]
+    assert (await told(studio)).played is None
 
 
 async def test_a_report_that_gets_no_answer_says_so_and_the_next_one_makes_it_good(studio: Studio) -> None:
@@ -158,11 +162,79 @@ async def test_a_listener_goes_on_where_it_was_each_time_it_is_asked_for_events(
 
 
 async def test_it_listens_once_at_a_time(listener: Listener, studio: Studio) -> None:
+    waiting = asyncio.create_task(hear(listener))
+    await studio.blocked_readers(1)
+    with pytest.raises(SaystreamError, match="has one place"):
+        await anext(listener.events())
     await studio.say("a", [1])
-    async with aclosing(listener.events()) as events:
-        await anext(events)
-        with pytest.raises(SaystreamError, match="has one place"):
-            await anext(listener.events())
+    await waiting
+
+
+async def test_it_goes_on_at_once_when_its_events_were_left_by_a_plain_break(
+    studio: Studio, listener: Listener
+) -> None:
+    await studio.say("a", [1, 2])
+    for said in ("begin a", "audio 1"):
+        async for event in listener.events():
+            assert kinds([event]) == said
+            break
+    assert kinds([event async for event in listener.events(until_turn="a")]) == "audio 2, end a"
+
+
+async def test_events_that_others_have_taken_the_place_of_say_so_and_move_nothing(
+    studio: Studio, listener: Listener
+) -> None:
+    await studio.say("a", [1, 2])
+    first = listener.events()
+    assert kinds([await anext(first)]) == "begin a"
+    async with aclosing(listener.events()) as second:
+        assert kinds([await anext(second)]) == "audio 1"
+        with pytest.raises(SaystreamError, match="have gone on from there"):
+            await anext(first)
+        assert kinds([await anext(second) for _ in range(2)]) == "audio 2, end a"
+
+
+async def only_ours(studio: Studio) -> bool:
+    return len(await call(studio.redis, "CLIENT LIST")) == 1
+
+
+async def test_leaving_ends_the_events_that_another_task_waits_for(
+    studio: Studio, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Listener(studio.url, SESSION, BEGINNING) as listener:
+        waiting = asyncio.create_task(hear(listener))
+        await studio.blocked_readers(1)
+    await asyncio.wait_for(waiting, 5000 * MS)
+    await eventually(partial(only_ours, studio))
+    assert "again in" not in caplog.text
+
+
+async def test_leaving_ends_events_that_wait_for_a_redis_that_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for delay in ("FIRST_DELAY_S", "LONGEST_DELAY_S"):
+        monkeypatch.setattr(patience, delay, 3600.0)
+    async with Listener(f"unix://{tmp_path}/nothing.sock", SESSION, BEGINNING, patience_s=3600) as listener:
+        waiting = asyncio.create_task(hear(listener))
+        await eventually(lambda: "again in" in caplog.text)
+    await asyncio.wait_for(waiting, 5000 * MS)
+
+
+async def test_after_leaving_there_are_no_more_events(studio: Studio) -> None:
+    await studio.say("a", [1])
+    async with Listener(studio.url, SESSION, BEGINNING) as listener:
+        events = listener.events()
+        assert kinds([await anext(events)]) == "begin a"
+    assert [event async for event in events] == []
+
+
+async def test_a_task_that_is_cancelled_while_its_listener_is_left_is_cancelled(studio: Studio) -> None:
+    async with Listener(studio.url, SESSION, BEGINNING) as listener:
+        waiting = asyncio.create_task(hear(listener))
+        await studio.blocked_readers(1)
+        waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
 
 
 async def test_outside_of_its_block_it_neither_listens_nor_reports(studio: Studio) -> None:
@@ -184,15 +256,12 @@ async def test_outside_of_its_block_it_neither_listens_nor_reports(studio: Studi
 
 
 async def test_leaving_closes_both_connections(studio: Studio) -> None:
-    async def only_ours() -> bool:
-        return len(await call(studio.redis, "CLIENT LIST")) == 1
-
     await studio.say("a", [1])
     async with Listener(studio.url, SESSION, BEGINNING, name="me") as listener:
         await hear(listener)
         await listener.played("a", 1)
-        assert not await only_ours()
-    await eventually(only_ours)
+        assert not await only_ours(studio)
+    await eventually(partial(only_ours, studio))
 
 
 # where it is
