@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.chaos.case import Case, Promise, Violation
 from tests.chaos.checks import bounds, order, resume, retries, silence, waiting, words
 from tests.chaos.evidence import Complete, Evidence, Run
+from tests.chaos.plan import said
 
 _OF_A_SESSION = (words, silence, order, retries, resume, waiting)
 
@@ -50,6 +51,6 @@ def judge(folder: Path) -> Verdict:
         for promise in _OF_A_SESSION:
             verdict.violations += promise.check(case, session)
         verdict.turns.update(turn.state for turn in session.turns.values())
-        verdict.words += sum(len(turn.text.split()) for turn in session.turns.values())
+        verdict.words += sum(len(said(turn.text)) for turn in session.turns.values())
     verdict.violations += bounds.check(case)
     return verdict

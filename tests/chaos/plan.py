@@ -4,6 +4,7 @@ A turn is drawn from the seed and its own name alone: a producer that was killed
 """
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,6 +21,10 @@ TURNS = 8
 _SYLLABLES = (
     "ba be bi bo da de do du fa fe fi ga go gu ka ke ki ko la le li lo ma me mi na ne no pa ra ri ro sa so ta".split()
 )
+#: What is written in another way than it is spoken: addresses, emphasis, emoji. It comes in one token, because what a
+#: filter makes of it depends on whether the LLM pauses within.
+_WRITTEN = re.compile(r"\S*[@*🍲]\S*\s?")
+_ADDRESS = re.compile(r"(\w+)@(\w+)\.(\w+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,16 @@ def draw(seed: int, turns: int, seconds: float, producers: int, words: tuple[int
     )
 
 
+def said(text: str) -> list[str]:
+    """Return the words that are to be heard of a text, or of a part of one."""
+    return _ADDRESS.sub(r"\1 at \2 dot \3", text).replace("*", "").replace("🍲", "").split()
+
+
+def is_rewritten(text: str) -> bool:
+    """Tell whether words are spoken of a text that do not stand in it."""
+    return _ADDRESS.search(text) is not None
+
+
 def _turn(seed: int, turn: str, words: tuple[int, int]) -> TurnPlan:
     dice = random.Random(f"{seed}/{turn}")
     fields: dict[str, Any] = {"voice": dice.choice(VOICES)}
@@ -113,6 +128,8 @@ def _text(dice: random.Random, words: int) -> str:
     said, left = [], dice.randint(3, 12)
     for place in range(words):
         word = "".join(dice.choices(_SYLLABLES, k=dice.randint(1, 4)))
+        if dice.random() < 0.05:
+            word = dice.choice((f"{word}@{word}.ba", f"**{word}**", f"*{word}*", f"{word} 🍲 {word}"))
         left -= 1
         if left == 0 or place == words - 1:
             word, left = word + dice.choice(".?!."), dice.randint(3, 12)
@@ -125,7 +142,10 @@ def _text(dice: random.Random, words: int) -> str:
 def _tokens(dice: random.Random, text: str) -> list[str]:
     tokens = []
     while text:
+        written = _WRITTEN.search(text)
         size = dice.choice((1, 2, 3, 4, 4, 5, 6, 8, 12))
+        if written:
+            size = min(size, written.start()) or written.end()
         tokens.append(text[:size])
         text = text[size:]
         if tokens[-1][-1] in ".?!" and dice.random() < 0.05:
