@@ -255,7 +255,8 @@ class Listener:
                         placed = False
                         if not (delay_s := patience.failed(now_s())):
                             raise
-                        logger.warning("↻ session %s: %s; again in %.2f s", self.session, error, delay_s)
+                        reason = str(error).rstrip(".")
+                        logger.warning("↻ session %s: %s; again in %.2f s", self.session, reason, delay_s)
                         await asyncio.sleep(delay_s)
                 if self._seat.closed:
                     return

@@ -93,7 +93,7 @@ class Link:
             raise SaystreamError("A speaker can be entered once; make another one.")
         try:
             async with asyncio.timeout(self.patience.seconds):
-                await self._ledger.greet()
+                await self._ledger.greet(settle=False)
                 await self._read_voices()
         except TimeoutError as error:
             await self._close_redis()

@@ -66,7 +66,7 @@ class Patience:
 
     def exhausted(self, what: str, error: Exception) -> NotAcknowledged:
         """Make the error that says what was not acknowledged."""
-        cause = str(error) or "Redis does not answer: no reply in time"
+        cause = str(error).rstrip(".") or "Redis does not answer: no reply in time"
         return NotAcknowledged(
             f"{what}: not acknowledged within {self.seconds:g} s. {cause}. "
             "It may or may not have happened; repeating it is harmless."

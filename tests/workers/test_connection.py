@@ -226,6 +226,14 @@ async def test_a_connection_that_has_served_waits_for_the_vendor_to_close_it() -
         assert connection.ready_at > connection.idle_since + 99.0
 
 
+async def test_a_proxy_is_for_vendors_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said to the stand-in stays on this machine."""
+    for name in ("http_proxy", "https_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    async with vendor() as here, connected(here):
+        pass
+
+
 async def test_connections_that_were_opened_together_are_not_replaced_together() -> None:
     async with vendor() as here, connected(here, max_age_s=100.0) as one, connected(here, max_age_s=100.0) as other:
         ages = [connection.retire_at - connection.opened_at for connection in (one, other)]
