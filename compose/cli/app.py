@@ -11,6 +11,7 @@ from saystream.compose.cli.dead_commands import dead_app
 from saystream.compose.cli.options import (
     ConfigOption,
     JsonOption,
+    OwnRedisOption,
     RedisOption,
     SessionArgument,
     SpeedOption,
@@ -77,7 +78,8 @@ def saystream(
       saystream say --session kitchen "Dinner is ready."
 
     \b
-    Exit codes: 0 done, 1 failed, 2 what was given cannot be used, 130 Ctrl-C.
+    Exit codes: 0 done, 1 failed, 2 what was given cannot be used, 70 a fault of saystream's own,
+    130 Ctrl-C, 141 nobody reads the output any more, 143 SIGTERM (services end with 0).
     """
 
 
@@ -89,43 +91,45 @@ def demo(
     tokens_per_second: Annotated[
         float, typer.Option("--tokens-per-second", metavar="N", min=0.1, help="How fast the text is written.")
     ] = 40.0,
-    config: ConfigOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = 0,
 ) -> None:
     """Watch a text being spoken while it is written.
 
     Starts a private Redis, a stand-in for the vendor and a worker, shows the words as they are spoken, leaves a
-    recording, and ends everything after about half a minute.
+    recording, and ends everything after about half a minute. All of it happens on this machine: saystream.toml and the
+    environment are not read.
 
     \b
     Examples:
       saystream demo
       saystream demo --speed 1 --out slow.wav
     """
-    from saystream.compose.cli import running, target
+    from saystream.compose.cli import running
     from saystream.compose.cli.demo import Demo
     from saystream.compose.cli.demo import demo as show
 
     running.show_logs(verbose)
     order = Demo(out, speed, tokens_per_second, json=json, still=verbose > 0)
-    running.finish(show(order, target.read(None, config)))
+    running.finish(show(order))
 
 
 @app.command()
 @sentences
 def up(
     speed: SpeedOption = 4.0,
-    redis: RedisOption = None,
+    redis: OwnRedisOption = None,
     config: ConfigOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = 0,
 ) -> None:
     """Run everything on this machine.
 
-    Starts Redis, a stand-in for the vendor and a worker, and runs until Ctrl-C. Redis is a private one in memory,
+    Starts Redis, a stand-in for the vendors and a worker, and runs until Ctrl-C. Redis is a private one in memory,
     unless --redis or the settings name another. The voices are default and narrator (English), marker (tones that tests
-    can read), and those of saystream.toml. While it runs, the other commands of the same user find it without --redis.
+    can read), kugelaudio and fishaudio, all of them the stand-in's, and those of saystream.toml: these are spoken by
+    their own vendors, also where they have the same name, and it says so. While it runs, the other commands of the same
+    user find it without --redis.
 
     \b
     Examples:
@@ -183,7 +187,9 @@ def say(
     ] = OnBusy.QUEUE,
     turn: Annotated[
         str | None,
-        typer.Option("--turn", metavar="ID", help="The turn's id; saying the same again with it is harmless."),
+        typer.Option(
+            "--turn", metavar="ID", help="The turn's id; saying the same text again with it says nothing twice."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Record it as a WAV file.")] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Return when the text is sent.")] = False,
@@ -194,8 +200,10 @@ def say(
 ) -> None:
     """Say a text, and wait until it is spoken.
 
-    Standard input is spoken as it comes, while it is still being written. Ctrl-C interrupts the speech. The exit code
-    is 0 if all of it was spoken, 1 if it was interrupted or failed.
+    Standard input is spoken as it comes, while it is still being written; the turn is opened when there is a first
+    word. Ctrl-C interrupts the speech. The exit code is 0 if all of it was spoken, 1 if it was interrupted or failed,
+    or there was nothing to say. --turn, with --session, is for whoever does not know whether it was said: with another
+    text than the first time it fails.
 
     \b
     Examples:
@@ -340,12 +348,12 @@ def pool(
       waiting                    streams that wait for a connection
       streams                    streams that the account allows, over all workers
       queued                     streams that wait for one of these
-      breaker                    open: the vendor fails and is not asked for a while
+      breaker                    open: the vendor fails and is not asked for a while; half-open: it is being tried
       warm                       streams that found a connection ready
       hedges                     streams that raced a late first one
 
     A worker that takes no more turns and is about to end is marked as draining; one that has not reported for 2.5 s,
-    with the age of its figures.
+    with the age of its figures. Columns for which a terminal is too narrow are left out, and named below.
 
     On a terminal, and with --json, it is shown each second until Ctrl-C. Exit code 1 if it is shown once and no worker
     reports.

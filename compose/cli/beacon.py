@@ -11,9 +11,12 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
+
+#: Why a place is not announced: somebody else's is.
+TAKEN: Final = "Another one is up already."
 
 
 class Place(NamedTuple):
@@ -31,26 +34,28 @@ def path() -> Path:
 
 
 @contextlib.contextmanager
-def lit(place: Place) -> Iterator[bool]:
-    """Announce a place for as long as the block lasts; gives False, and does nothing, if another one is announced.
+def lit(place: Place) -> Iterator[str]:
+    """Announce a place for as long as the block lasts; gives "", or a sentence that says why it is not announced.
 
-    A place that cannot be announced (the directory cannot be written, say) is none: it can be named by its URL.
+    That is no error (another one is announced, or the directory cannot be written): it can be named by its URL.
     """
-    try:
-        file = _open(os.O_RDWR | os.O_CREAT)
-    except OSError:
-        yield False
-        return
-    with contextlib.closing(_Descriptor(file)):
-        if not _lock(file, fcntl.LOCK_EX):
-            yield False
-            return
-        os.ftruncate(file, 0)
-        os.write(file, orjson.dumps(place._asdict()))
+    with contextlib.ExitStack() as stack:
         try:
-            yield True
-        finally:
-            path().unlink(missing_ok=True)
+            why = _announce(place, stack)
+        except OSError as error:
+            why = f"The other commands cannot find it, for {path()} cannot be used: {error.strerror or error}."
+        yield why
+
+
+def _announce(place: Place, stack: contextlib.ExitStack) -> str:
+    file = _open(os.O_RDWR | os.O_CREAT)
+    stack.enter_context(contextlib.closing(_Descriptor(file)))
+    if not _lock(file, fcntl.LOCK_EX):
+        return TAKEN
+    stack.callback(path().unlink, missing_ok=True)
+    os.ftruncate(file, 0)
+    os.write(file, orjson.dumps(place._asdict()))
+    return ""
 
 
 def find() -> Place | None:
@@ -84,7 +89,7 @@ def _open(flags: int) -> int:
     status = os.fstat(file)
     if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
         os.close(file)
-        raise PermissionError(f"{path()} belongs to somebody else, or others may use it")
+        raise PermissionError("it belongs to somebody else, or others may use it")
     return file
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from saystream.common.settings import Settings
 from saystream.common.states import State
 from saystream.compose.cli import terminal, tokens
 from saystream.compose.cli.display import LABEL, Display, Moving, Plain, Silent, how_it_ended
+from saystream.compose.cli.files import check_writable
 from saystream.compose.cli.progress import Progress
 from saystream.compose.cli.running import complain
 from saystream.compose.cli.speaking import speak
@@ -41,15 +41,16 @@ class Demo:
     still: bool = False
 
 
-async def demo(order: Demo, settings: Settings) -> int:
-    """Show it; return the exit code."""
+async def demo(order: Demo) -> int:
+    """Show it; return the exit code. Settings are not read: an operator's voices are spoken somewhere else."""
+    check_writable("--out", order.out)
     text = resources.files("saystream.compose.cli").joinpath("demo.txt").read_text(encoding="utf-8").strip()
     engine, apology = await choose_engine()
     if apology:
         sys.stderr.write(f"{apology}\n")
     progress = Progress(SESSION, "")
     moves = not (order.json or order.still) and terminal.moves()
-    async with Local(behaviour=Behaviour(speed=order.speed), settings=settings, engine=engine) as local:
+    async with Local(behaviour=Behaviour(speed=order.speed), engine=engine) as local:
         if not order.json:
             _introduce(local, order, engine)
         async with (

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from saystream.common.states import State
 from saystream.compose.cli.progress import Progress
+from saystream.compose.cli.wording import counted
 
 SPOKEN, PRESENT, COMING, LABEL = "", "bold reverse", "dim", "cyan"
 #: What the picture needs beside the text, in lines.
@@ -130,7 +131,7 @@ def _numbers(progress: Progress) -> Text:
 
 def how_it_ended(progress: Progress) -> str:
     """Say in one sentence how the turn ended."""
-    words = f"{progress.words_spoken} of {progress.words} words spoken"
+    words = f"{progress.words_spoken} of {counted(progress.words, 'word')} spoken"
     match progress.reason:
         case State.DONE:
             return f"{words}, {progress.seconds:.2f} s of audio"

@@ -13,6 +13,7 @@ from saystream.common.states import FINAL
 from saystream.compose.cli import terminal
 from saystream.compose.cli.display import COMING, LABEL, SPOKEN
 from saystream.compose.cli.target import ledger_at
+from saystream.compose.cli.wording import counted
 
 
 async def inspect(turn: str, settings: Settings, url: str, *, json: bool) -> None:
@@ -34,6 +35,7 @@ async def inspect(turn: str, settings: Settings, url: str, *, json: bool) -> Non
 
 def _rows(record: Snapshot, now_ms: float) -> list[tuple[str, str | Text]]:
     began, ended = (_after(ms, record.opened_ms) for ms in (record.began_ms, record.ended_ms))
+    tokens = counted(record.tokens, "token event")
     attempt = f"{record.attempt}, by {record.owner}" if record.owner else str(record.attempt)
     rows: list[tuple[str, str | Text]] = [
         ("turn", record.request.turn),
@@ -44,12 +46,15 @@ def _rows(record: Snapshot, now_ms: float) -> list[tuple[str, str | Text]]:
         ("opened", f"{(now_ms - record.opened_ms) / 1000:.1f} s ago"),
         ("began", began),
         ("ended", ended if record.state in FINAL else "not yet"),
-        ("audio", f"{_seconds(record):.2f} s, {record.samples} samples, {record.format or 'format not settled'}"),
-        ("spoken", f"{record.spoken} of {len(record.text)} characters, in {record.tokens} token events"),
+        (
+            "audio",
+            f"{_seconds(record):.2f} s, {counted(record.samples, 'sample')}, {record.format or 'format not settled'}",
+        ),
+        ("spoken", f"{record.spoken} of {counted(len(record.text), 'character')}, in {tokens}"),
     ]
     if record.heard is not None and record.played is not None:
         played_s = record.format.seconds(record.played) if record.format else 0.0
-        rows.append(("heard", f"{record.heard} characters, {played_s:.2f} s played"))
+        rows.append(("heard", f"{counted(record.heard, 'character')}, {played_s:.2f} s played"))
     rows += [("metadata", f"{name} = {value}") for name, value in record.request.metadata.items()]
     text = Text.assemble((record.text[: record.spoken], SPOKEN), (record.text[record.spoken :], COMING))
     if 0 < record.spoken < len(record.text):
@@ -68,7 +73,8 @@ def _seconds(record: Snapshot) -> float:
 
 def _fields(record: Snapshot) -> dict[str, object]:
     return {
-        **record.request.model_dump(),
+        **record.request.model_dump(exclude={"text"}),
+        "text_rules": record.request.text,  # what is done to the text
         "number": record.number,
         "state": record.state,
         "cause": record.cause,

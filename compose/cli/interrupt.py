@@ -8,6 +8,7 @@ from saystream.common.ledger import Cut, Ledger
 from saystream.common.settings import Settings
 from saystream.compose.cli import terminal
 from saystream.compose.cli.target import ledger_at
+from saystream.compose.cli.wording import counted
 from saystream.producer import Speaker
 
 
@@ -50,9 +51,10 @@ async def _tell(cut: Cut, ledger: Ledger, *, json: bool) -> None:
             heard=cut.heard,
         )
         return
-    told = f"turn {cut.turn}  {cut.state} after {format_.seconds(cut.samples):.2f} s, {cut.spoken} characters spoken"
+    spoken = counted(cut.spoken, "character")
+    told = f"turn {cut.turn}  {cut.state} after {format_.seconds(cut.samples):.2f} s, {spoken} spoken"
     if cut.played is not None:
-        told += f"; {format_.seconds(cut.played):.2f} s played, {cut.heard} characters heard"
+        told += f"; {format_.seconds(cut.played):.2f} s played, {counted(cut.heard or 0, 'character')} heard"
     terminal.line(told)
 
 

@@ -14,6 +14,7 @@ from saystream.common.states import State
 from saystream.compose.cli import terminal
 from saystream.compose.cli.captions import Captions
 from saystream.compose.cli.events import as_fields
+from saystream.compose.cli.files import check_writable
 from saystream.compose.cli.player import Player
 from saystream.compose.cli.target import ledger_at
 from saystream.consumer import Event, Gap, Listener, Recorder, Start, Unreadable
@@ -43,6 +44,8 @@ async def follow(order: Listen, settings: Settings, url: str) -> None:
     listener = Listener(
         url, order.session, start, name=order.name, shards=settings.shards, timeout_s=settings.redis_timeout_s
     )
+    if order.out:
+        check_writable("--out", order.out)
     async with ledger_at(settings, url):
         pass  # Redis is there: else it would be waited for
     with ExitStack() as stack:

@@ -15,6 +15,16 @@ RedisOption = Annotated[
         "redis_url of the settings, else that of a running `saystream up`.",
     ),
 ]
+#: Of `up`, which looks for no other one.
+OwnRedisOption = Annotated[
+    str | None,
+    typer.Option(
+        "--redis",
+        metavar="URL",
+        envvar="SAYSTREAM_REDIS_URL",
+        help="Where Redis is, if a private one is not to be started. If not given: redis_url of the settings.",
+    ),
+]
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="The settings.  [default: saystream.toml, if there is one here]"),

@@ -10,6 +10,7 @@ from saystream.common.audio import AudioFormat
 from saystream.common.errors import SaystreamError
 from saystream.common.events import Begin, End
 from saystream.common.states import State
+from saystream.compose.extras import how_to_install
 from saystream.consumer import Assembler, Drop, Event, Put
 
 #: How often we look whether all has been played, in seconds.
@@ -72,7 +73,7 @@ class Player:
         try:
             import miniaudio
         except ImportError as error:
-            raise CannotPlay("--play needs the extra `play`: pip install 'saystream[play]'") from error
+            raise CannotPlay(f"--play needs the extra `play`: {how_to_install('play')}") from error
         self._miniaudio: Any = miniaudio
         self._device: Any = None
         self._buffer: Buffer | None = None

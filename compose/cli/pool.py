@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.table import Table
@@ -17,6 +18,7 @@ from saystream.compose.cli import terminal
 from saystream.compose.cli.display import COMING, LABEL
 from saystream.compose.cli.running import complain
 from saystream.compose.cli.target import ledger_at
+from saystream.compose.cli.wording import counted
 
 _EVERY_S = 1.0
 #: A worker whose report is older, in seconds, is late.
@@ -25,8 +27,14 @@ _LATE_S = 2.5
 _WIDTH = 160
 _STYLES = ("bold", "", COMING)
 #: What the table needs beside its lines.
-_OTHER_LINES = 4
+_OTHER_LINES = 6
 _COLUMNS = ("active", "idle", "opening", "of", "waiting", "streams", "queued", "breaker", "warm", "hedges")
+#: What is left out where there is no room, in this order.
+SPARE = ("hedges", "warm", "opening", "of", "queued")
+#: Behind each column, the last one, too.
+_GAP = 2
+#: As wide as the account's name and the breaker's state have to be, so that they can be told.
+_ACCOUNT_WIDTH, _BREAKER_WIDTH = 16, len("half-open")
 NOBODY = "No worker reports: none runs, or not with this Redis. `saystream worker` starts one."
 
 #: A pool, and whose it is.
@@ -205,24 +213,33 @@ class Board:
         workers = self.roll.workers
         if workers:
             yield Text(_summary(workers))
-            yield self._table(console)
+            yield from self._table(console, options)
             yield from self._errors()
         elif not self._note:
             yield Text(NOBODY)
         if self._note:
             yield Text(self._note, style="yellow")
 
-    def _table(self, console: Console) -> Table:
+    def _table(self, console: Console, options: ConsoleOptions) -> RenderResult:
         lines = list(self._lines())
         if console.is_terminal and len(lines) + _OTHER_LINES > console.height:
             lines = [line for line in lines if line.depth < len(_STYLES) - 1]
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=LABEL)
-        table.add_column("account", no_wrap=True)
-        for name in _COLUMNS:
-            table.add_column(name, justify="left" if name == "breaker" else "right", no_wrap=name != "breaker")
-        for line in lines:
-            table.add_row(Text("  " * line.depth + line.label), *line.cells(), style=_STYLES[line.depth])
-        return table
+        labels = ["  " * line.depth + line.label for line in lines]
+        columns = {name: [line.cells()[place] for line in lines] for place, name in enumerate(_COLUMNS)}
+        account_width, left_out = _fit(labels, columns, options.max_width)
+        table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style=LABEL)
+        table.add_column("account", no_wrap=True, width=account_width)
+        for name in columns:
+            if name == "breaker":
+                table.add_column(name, min_width=_BREAKER_WIDTH)
+            else:
+                table.add_column(name, justify="right", no_wrap=True)
+        for place, line in enumerate(lines):
+            cells = (column[place] for column in columns.values())
+            table.add_row(Text(labels[place]), *cells, style=_STYLES[line.depth])
+        yield table
+        if left_out:
+            yield Text(f"Not shown here: {', '.join(left_out)}. A wider terminal has room, and --json has all.", COMING)
 
     def _lines(self) -> Iterator[_Line]:
         for name, pools in _accounts(self.roll).items():
@@ -253,9 +270,28 @@ class Board:
                 yield Text.assemble((f"{name}: ", LABEL), (error.removeprefix(f"{name}: "), "red"), where)
 
 
+def _fit(labels: Sequence[str], columns: dict[str, list[str]], width: int) -> tuple[int, list[str]]:
+    """Take columns out until all fits; returns how wide the account's may be, and which were taken out."""
+
+    def of_columns() -> int:
+        return _GAP + sum(_width([name, *cells]) + _GAP for name, cells in columns.items())
+
+    account = _width(["account", *labels])
+    left_out = []
+    for name in SPARE:
+        if account + of_columns() > width:
+            del columns[name]
+            left_out.append(name)
+    return max(_ACCOUNT_WIDTH, min(account, width - of_columns())), left_out
+
+
+def _width(texts: Sequence[str]) -> int:
+    return max(map(cell_len, texts))
+
+
 def _summary(workers: Sequence[WorkerReport]) -> str:
     """Say how many there are, and how many turns: those that drain speak some, and have no room for others."""
     turns, draining = sum(worker.turns for worker in workers), [worker for worker in workers if worker.draining]
     slots = sum(worker.turns if worker.draining else worker.slots for worker in workers)
     drain = f", {len(draining)} draining" if draining else ""
-    return f"{len(workers)} worker{'s' * (len(workers) > 1)}{drain}, {turns} of {slots} turns"
+    return f"{counted(len(workers), 'worker')}{drain}, {turns} of {counted(slots, 'turn')}"

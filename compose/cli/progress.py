@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any
 
 from saystream.common.events import Audio, Begin, End, Word
+from saystream.common.ledger import Cut
 from saystream.common.states import State
 from saystream.consumer import Assembler, Event
 
@@ -35,6 +36,7 @@ class Progress:
         self.note = ""
         self._first_token_at: float | None = None
         self._assembler = Assembler(turn)
+        self._cut: Cut | None = None
 
     def __repr__(self) -> str:
         return f"<Progress of turn {self.turn} [{self.spoken} of {len(self.text)} characters spoken]>"
@@ -60,6 +62,10 @@ class Progress:
             case End():
                 self.note = ""
 
+    def interrupted(self, cut: Cut) -> None:
+        """Note that the turn was interrupted here; where its end is heard, that counts."""
+        self._cut = cut
+
     @property
     def spoken(self) -> int:
         """How much of the text is spoken, in characters."""
@@ -81,7 +87,7 @@ class Progress:
     @property
     def reason(self) -> State | None:
         """How the turn ended; None while it goes on."""
-        return self._assembler.reason
+        return self._assembler.reason or (self._cut.state if self._cut else None)
 
     @property
     def cause(self) -> str:

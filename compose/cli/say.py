@@ -1,8 +1,8 @@
 """``saystream say``: a text becomes a turn, while it is still being written."""
 
+import asyncio
 import sys
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +12,16 @@ from saystream.common.errors import InvalidInput, TurnEnded
 from saystream.common.request import OnBusy
 from saystream.common.settings import Settings
 from saystream.common.states import State
-from saystream.compose.cli import stdin, terminal
+from saystream.compose.cli import terminal
+from saystream.compose.cli.again import compared
 from saystream.compose.cli.display import Display, Moving, Silent, how_it_ended
+from saystream.compose.cli.files import check_writable
 from saystream.compose.cli.progress import Progress
 from saystream.compose.cli.running import complain
+from saystream.compose.cli.source import begun, open_source
 from saystream.compose.cli.speaking import speak
 from saystream.compose.cli.target import ledger_at
 from saystream.producer import Speaker, Turn
-from saystream.producer.turn import pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +42,19 @@ class Say:
 
 
 async def say(order: Say, settings: Settings, url: str) -> int:
-    """Say it; return the exit code: 1 if it was not spoken to its end."""
-    if order.out and not order.wait:
-        raise InvalidInput("--out records what is spoken, and --no-wait does not wait for it: choose one of them")
-    text = _source(order, settings)
-    async with ledger_at(settings, url):
-        pass  # where there is no Redis, this says so in the command line's own words
+    """Say it; return the exit code: 1 if it was not spoken to its end.
+
+    No turn is opened, and none interrupted for it, before there is text, and all that was given can be used.
+    """
+    _check(order)
+    source = open_source(order.text, order.file, settings.limits.token_bytes)
     session = f"say-{uuid.uuid4().hex[:8]}" if order.session is None else order.session
-    async with Speaker.connect(url, settings=settings) as speaker:
+    # The ledger first: where there is no Redis, it says so in the command line's own words.
+    async with ledger_at(settings, url) as ledger, Speaker.connect(url, settings=settings) as speaker:
         turn = speaker.turn(session, turn=order.turn, voice=order.voice, on_busy=order.on_busy)
+        text = await begun(source)
+        if order.turn is not None:
+            text = await compared(ledger, turn.session, turn.id, text)
         progress = Progress(turn.session, turn.id)
         try:
             async with turn:
@@ -56,41 +62,27 @@ async def say(order: Say, settings: Settings, url: str) -> int:
                 if not order.wait:
                     await turn.say(progress.counted(text))
                     return 0
-                with _display(progress, order) as display:
-                    await speak(
-                        turn, text, progress, url=url, settings=settings, out=order.out, changed=display.changed
-                    )
+                try:
+                    with _display(progress, order) as display:
+                        await speak(
+                            turn, text, progress, url=url, settings=settings, out=order.out, changed=display.changed
+                        )
+                except asyncio.CancelledError:
+                    _tell_end(progress, order)
+                    raise
         except TurnEnded:
             if progress.reason is None:
                 raise
     return _tell_end(progress, order)
 
 
-def _source(order: Say, settings: Settings) -> AsyncIterable[str]:
-    limit = settings.limits.token_bytes
-    if order.text is not None and order.file:
-        raise InvalidInput("there is a text and a --file: give one of them")
-    if order.file and str(order.file) != "-":
-        try:
-            return _pieces(order.file.read_text(encoding="utf-8"), limit)
-        except UnicodeDecodeError as error:
-            raise InvalidInput(f"{order.file} is not a text in UTF-8: {error}") from error
-    if order.text is not None:
-        return _pieces(order.text, limit)
-    if sys.stdin.isatty():
-        sys.stderr.write("Each line that you type is spoken. Ctrl-D ends it.\n")
-    return _cut(stdin.arriving(), limit)
-
-
-async def _pieces(text: str, limit_bytes: int) -> AsyncIterator[str]:
-    for piece in pieces(text, limit_bytes):
-        yield piece
-
-
-async def _cut(texts: AsyncIterable[str], limit_bytes: int) -> AsyncIterator[str]:
-    async for text in texts:
-        for piece in pieces(text, limit_bytes):
-            yield piece
+def _check(order: Say) -> None:
+    if order.turn is not None and order.session is None:
+        raise InvalidInput("--turn needs --session: a turn is known again only in its session, which is new without it")
+    if order.out and not order.wait:
+        raise InvalidInput("--out records what is spoken, and --no-wait does not wait for it: choose one of them")
+    if order.out:
+        check_writable("--out", order.out)
 
 
 def _display(progress: Progress, order: Say) -> Display:
@@ -113,8 +105,6 @@ def _tell_end(progress: Progress, order: Say) -> int:
     done = progress.reason is State.DONE
     if order.json:
         terminal.as_json(event="end", **progress.summary(), out=str(order.out) if order.out else None)
-    elif done:
-        terminal.line(how_it_ended(progress) + (f": {order.out}" if order.out else ""))
     else:
-        complain(how_it_ended(progress))
+        (terminal.line if done else complain)(how_it_ended(progress) + (f": {order.out}" if order.out else ""))
     return 0 if done else 1

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterable, Callable
 from contextlib import ExitStack, aclosing, suppress
 from pathlib import Path
 
-from saystream.common.errors import TurnEnded
+from saystream.common.errors import SaystreamError, TurnEnded
 from saystream.common.events import End
 from saystream.common.ids import EntryId
 from saystream.common.settings import Settings
@@ -29,6 +29,8 @@ async def speak(
     changed: Callable[[], None] = lambda: None,
 ) -> None:
     """Send a turn's text, and listen to it until it has ended; `progress` says how.
+
+    When cancelled, it interrupts the turn, and still hears what was published until then.
 
     Args:
         turn: it is open.
@@ -54,13 +56,16 @@ async def speak(
             progress.note = "it waits behind other turns" if behind else "no worker has taken it yet: is one running?"
             changed()
 
+    # The id directly before the turn's first entry: neither older turns are heard, nor is any of this one missed.
+    place = EntryId.of(turn.opened.number, 0, 0)
+
     async def hear() -> None:
-        # The id directly before the turn's first entry: neither older turns are heard, nor is any of this one missed.
-        start = EntryId.of(turn.opened.number, 0, 0)
+        nonlocal place
         shards, timeout_s = settings.shards, settings.redis_timeout_s
-        events = listen(url, turn.session, start, until_turn=turn.id, shards=shards, timeout_s=timeout_s)
+        events = listen(url, turn.session, place, until_turn=turn.id, shards=shards, timeout_s=timeout_s)
         async with aclosing(events):
             async for event in events:
+                place = event.cursor
                 progress.heard(event)
                 if recorder and getattr(event, "turn", None) == turn.id:
                     recorder.add(event)
@@ -68,10 +73,24 @@ async def speak(
                 if isinstance(event, End) and event.turn == turn.id:
                     return
 
+    async def silence() -> None:
+        if progress.reason is not None:
+            return
+        with suppress(SaystreamError, TimeoutError):  # leaving the turn's block tries it again
+            async with asyncio.timeout(settings.redis_timeout_s):
+                cut = await turn.interrupt()
+                progress.interrupted(cut)
+                if progress.begun or cut.samples:  # the end of one that has only waited comes in its place in the line
+                    await hear()
+
     with ExitStack() as stack:
         recorder = stack.enter_context(Recorder(out)) if out else None
-        async with asyncio.TaskGroup() as group:
-            beside = [group.create_task(send(), name="tokens"), group.create_task(wonder(), name="wondering")]
-            await hear()
-            for task in beside:
-                task.cancel()
+        try:
+            async with asyncio.TaskGroup() as group:
+                beside = [group.create_task(send(), name="tokens"), group.create_task(wonder(), name="wondering")]
+                await hear()
+                for task in beside:
+                    task.cancel()
+        except asyncio.CancelledError:
+            await silence()
+            raise

@@ -3,6 +3,7 @@
 import re
 from typing import Literal, TypeAlias
 
+from saystream.compose.extras import how_to_install
 from saystream.compose.standin import espeak
 from saystream.compose.standin.marker import Marker
 from saystream.compose.standin.sound import Voice
@@ -53,7 +54,7 @@ async def open_voice(voice_id: str, engine: EngineChoice = "auto", marker_pace: 
         return await espeak.open_voice(DEFAULT_LANGUAGE)  # a name that only looked like a language
     except ImportError as error:
         raise VoiceUnavailableError(
-            f"voice {voice_id!r} is real speech: install the extra `local` (pip install 'saystream[local]'), "
+            f"voice {voice_id!r} is real speech: install the extra `local` ({how_to_install('local')}), "
             "or ask for voice `marker`"
         ) from error
     except (espeak.EngineError, OSError) as error:

@@ -35,7 +35,19 @@ def test_the_demo_leaves_a_recording_of_every_word(home: House) -> None:
     assert [path.name for path in home.directory.iterdir()] == ["demo.wav"]
 
 
-def test_for_machines_the_demo_is_one_object(home: House) -> None:
+def test_for_machines_the_demo_is_one_object_and_an_operators_settings_do_not_matter(home: House) -> None:
+    (home.directory / "saystream.toml").write_text(
+        """
+        redis_url = "redis://localhost:1"
+        redis_replicas = 1
+        [providers.gradium]
+        url = "ws://127.0.0.1:1"
+        api_key = "none"
+        [voices.narrator]
+        provider = "gradium"
+        voice_id = "x"
+        """
+    )
     shown = home.run("demo", "--json", "--out", "other.wav", *FAST)
     (end,) = objects(shown.stdout)
     assert (shown.returncode, end["reason"], end["out"]) == (0, "done", "other.wav")

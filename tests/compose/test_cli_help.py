@@ -2,14 +2,19 @@
 
 import asyncio
 import contextlib
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from saystream.common.redis_client import call, connect
+from saystream.compose.cli import running
+from saystream.compose.cli.app import app
 from tests.compose.cli_process import House, house
 from tests.servers import MakeRedis
 
@@ -40,6 +45,21 @@ def test_the_help_of_a_command_shows_an_example(home: House, command: str) -> No
     assert (shown.returncode, shown.stderr) == (0, "")
     _, _, examples = shown.stdout.partition("Example")
     assert f"saystream {command}" in examples
+
+
+def test_help_names_the_exit_codes_that_there_are() -> None:
+    [told] = re.findall(r"Exit codes: (.*?)\.\n", CliRunner().invoke(app, ["--help"]).output, re.DOTALL)
+    codes = {0, 1, 2, running.FAULT, running.BROKEN_PIPE, 128 + signal.SIGINT, 128 + signal.SIGTERM}
+    assert {int(code) for code in re.findall(r"\b\d+\b", told)} == codes
+
+
+def test_only_commands_that_look_for_a_running_up_say_so() -> None:
+    def of_redis(command: str) -> str:
+        return " ".join(CliRunner().invoke(app, [command, "--help"]).output.partition("--redis URL")[2].split())
+
+    assert "that of a running `saystream up`" in of_redis("say")
+    assert "running `saystream up`" not in of_redis("up")
+    assert "a private one" in of_redis("up")
 
 
 def test_version_says_which_it_is(home: House) -> None:
@@ -73,7 +93,7 @@ def test_help_imports_nothing_heavy() -> None:
         (["dead", "list", "--redis", NOWHERE], 1, "Redis at redis://localhost:1 cannot be used"),
         (["dead", "drop", "--all"], 2, "add --yes"),
         (["inspect", "--redis", NOWHERE, "bad id"], 2, "turn id 'bad id'"),
-        (["say", "--redis", NOWHERE, "--file", "none.txt"], 1, "none.txt: No such file"),
+        (["say", "--redis", NOWHERE, "--file", "none.txt"], 2, "none.txt: No such file"),
         (["say", "--redis", NOWHERE, "--no-wait", "--out", "a.wav", "hi"], 2, "--no-wait does not wait"),
         (["worker", "--config", "none.toml"], 2, "there is no settings file none.toml"),
         (["worker", "--config", "bad.toml"], 2, "worker.slots: Input should be a valid integer"),

@@ -217,10 +217,21 @@ def test_a_place_is_known_as_long_as_somebody_is_there(tmp_path: Path, monkeypat
     place = Place("unix:///somewhere", 4)
     assert beacon.find() is None
     with beacon.lit(place) as first, beacon.lit(Place("redis://elsewhere", 1)) as second:
-        assert (first, second) == (True, False)
+        assert (first, second) == ("", beacon.TAKEN)
         assert beacon.find() == place
     assert beacon.find() is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_why_a_place_cannot_be_announced_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "none"))
+    with beacon.lit(Place("unix:///somewhere", 1)) as why:
+        assert why.endswith(f"{tmp_path}/none/saystream.json cannot be used: No such file or directory.")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / "saystream.json").touch(0o666)
+    (tmp_path / "saystream.json").chmod(0o666)
+    with beacon.lit(Place("unix:///somewhere", 1)) as why:
+        assert why.endswith("it belongs to somebody else, or others may use it.")
 
 
 def test_a_place_that_others_could_have_written_is_not_believed(

@@ -17,7 +17,7 @@ from rich.console import Console
 from saystream.common.keys import REPORTED
 from saystream.common.redis_client import call, connect
 from saystream.common.reports import PoolReport, Reports, Roll, WorkerReport
-from saystream.compose.cli.pool import Board, add_up, fields
+from saystream.compose.cli.pool import SPARE, Board, add_up, fields
 from tests.compose.cli_process import House, house, objects
 
 ONE = PoolReport(
@@ -39,6 +39,7 @@ ONE = PoolReport(
 )
 SLOW = ONE.model_copy(update={"binding": "slow", "active": 1, "hedges": 0, "hedges_won": 0, "streams": 0, "warm": 0})
 BROKEN = ONE.model_copy(update={"breaker": "open", "error": "[red]too many[/]", "held": 12, "limit": 9})
+ALLSPARE = "hedges, warm, opening, of, queued"
 FREE = PoolReport(provider="kugelaudio", vendor="kugelaudio", idle=2, most=4)
 WORKERS = (
     WorkerReport(worker="w1", at_ms=9_000, turns=3, slots=8, pools=(ONE, SLOW, FREE)),
@@ -63,8 +64,8 @@ def publish(url: str, *reports: WorkerReport) -> None:
     asyncio.run(publish_all())
 
 
-def drawn(roll: Roll, note: str = "", height: int = 50) -> str:
-    console = Console(file=io.StringIO(), width=160, height=height, force_terminal=True, no_color=True)
+def drawn(roll: Roll, note: str = "", height: int = 50, width: int = 160) -> str:
+    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, no_color=True)
     with console.capture() as captured:
         console.print(Board(roll, note))
     return captured.get()
@@ -114,6 +115,28 @@ def test_the_table_has_a_line_for_each_account_binding_and_worker() -> None:
     assert picture.count("  w1") == 3
     assert "[red]too many[/]" in picture
     assert "(w2)" in picture
+
+
+@pytest.mark.parametrize(
+    ("width", "left_out"),
+    [(140, ""), (100, "hedges, warm"), (90, "hedges, warm, opening"), (80, ALLSPARE), (60, ALLSPARE)],
+)
+def test_a_narrow_terminal_still_shows_the_breaker_and_says_what_it_does_not(width: int, left_out: str) -> None:
+    long = BROKEN.model_copy(update={"provider": "standin-kugelaudio", "vendor": "kugelaudio", "error": ""})
+    workers = (WORKERS[0], WORKERS[1].model_copy(update={"pools": (long,)}))
+    picture = drawn(Roll(10_000, workers), width=width)
+    shown = picture.splitlines()[1].split()
+    assert [name for name in (*SPARE, "breaker") if name not in shown] == [
+        name for name in left_out.split(", ") if name
+    ]
+    assert "open" in cells(picture, "standin-kuge")
+    assert ("Not shown here" in picture) == bool(left_out)
+    assert left_out in picture.replace("\n", " ")
+
+
+def test_a_worker_with_one_place_has_one_turn() -> None:
+    alone = WorkerReport(worker="w1", at_ms=10_000, turns=1, slots=1, pools=(FREE,))
+    assert drawn(Roll(10_000, (alone,))).splitlines()[0] == "1 worker, 1 of 1 turn"
 
 
 def test_a_worker_whose_report_is_late_is_marked() -> None:

@@ -157,6 +157,8 @@ def test_ctrl_c_of_say_interrupts_the_turn(home: House, session: str) -> None:
         turn = saying.object()["turn"]
         saying.process.send_signal(signal.SIGINT)
         assert saying.process.wait() == 130
+        end = saying.object()
+        assert (end["event"], end["turn"], end["reason"]) == ("end", turn, "interrupted")
         assert saying.errors() == ""
     (record,) = objects(home.run("inspect", turn, "--json").stdout)
     assert record["state"] == "interrupted"

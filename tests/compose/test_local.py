@@ -24,6 +24,22 @@ async def test_a_turn_is_spoken_with_nothing_but_local(tmp_path: Path) -> None:
     assert not directory.exists()
 
 
+async def test_without_settings_nobody_but_the_stand_in_speaks(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "saystream.toml").write_text('[providers.gradium]\n[voices.narrator]\nprovider="gradium"\nvoice_id="x"')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SAYSTREAM_PROVIDERS__MINE__VENDOR", "gradium")
+    async with Local(redis_url) as local:
+        accounts = local.settings.providers
+        assert {account.url for account in accounts.values()} == {
+            local.standin.gradium_url,
+            local.standin.kugelaudio_url,
+            local.standin.fishaudio_url,
+        }
+        assert {voice.provider for voice in local.settings.voices.values()} == set(accounts)
+
+
 async def test_what_is_configured_wins_over_the_stand_in(redis_url: str) -> None:
     mine = VoiceSettings(provider="mine", voice_id="x")
     account = ProviderSettings.model_validate({"vendor": "gradium", "api_key": "none", "url": "ws://[::1]:1", "min": 0})
