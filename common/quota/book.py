@@ -1,5 +1,6 @@
 """What Redis knows of a vendor account's places: each step is one script and one round trip, and may be repeated."""
 
+import itertools
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -18,6 +19,8 @@ REFUSE = Script(__package__, "refuse", on=_SHARED)
 #: Every key expires so long after its last change, or after ten leases: later than any worker that is away could still
 #: believe to hold something.
 _KEEP_MS = 600_000
+#: What changes by itself sooner than this is looked at no sooner, however many leases end one after the other.
+_SOONEST_S = 0.01
 
 
 class Book:
@@ -46,7 +49,8 @@ class Book:
         lease_ms = int(lease_s * 1000)
         self._settings: tuple[Argument, ...] = (limit, lease_ms, max(_KEEP_MS, 10 * lease_ms), keys.granted)
         self._generation: bytes = b""
-        self._answered_us = 0
+        self._numbers = itertools.count(1)
+        self._answered = 0
 
     async def take(self, place: str) -> int:
         """Ask for a place; returns its ticket in the line, or 0 if the place is held."""
@@ -67,9 +71,11 @@ class Book:
         await self._step(REFUSE, int(lowered_s * 1000), keys=(self._keys.refusal(refusal),))
 
     async def _step(self, script: Script, *own: Argument, keys: tuple[str, ...] = ()) -> Any:
+        number = next(self._numbers)
         reply = await script(self._redis, (*self._keys.all, *keys), (self._generation, *self._settings, *own))
-        at_us, generation, held, limit, next_ms, answer = reply
-        if int(at_us) >= self._answered_us or generation != self._generation:  # else it has been overtaken
-            self._answered_us, self._generation, self.held, self.limit = int(at_us), generation, held, limit
-            self.next_at = time.monotonic() + next_ms / 1000 if next_ms else None
-        return answer
+        # By our own numbers: Redis's clock may step back, and every answer would look overtaken until it has caught up.
+        if number > self._answered:
+            self._answered = number
+            self._generation, self.held, self.limit, next_ms = reply[:4]
+            self.next_at = time.monotonic() + max(next_ms / 1000, _SOONEST_S) if next_ms else None
+        return reply[4]

@@ -4,6 +4,8 @@ What is certain, and what is not:
 
 - Redis decides, in one script a step: never more places are held than the limit, and those that wait get theirs in the
   order in which Redis has heard of them.
+- A place is ours when Redis has answered a question of ours with it. What the stream of grants tells may be long past:
+  it makes us ask.
 - A place is kept by renewing it. That of a killed worker is free a lease after its last renewal, and so is its
   place in the line.
 - A worker that is cut off or frozen for longer than a lease has *lost* its places (`Lease.lost`): others may have got
@@ -52,13 +54,13 @@ class _Waiter:
 
     Args:
         granted: done when it is held.
-        until: until when Redis keeps it, at least, on our clock; whether held or in the line.
         ticket: its place in the line; 0 while Redis has not said.
+        told: whether the stream of grants says that it has got its place.
     """
 
     granted: asyncio.Future[None]
-    until: float
     ticket: int = 0
+    told: bool = False
 
 
 class Lease:
@@ -117,7 +119,7 @@ class Quota:
         self._waiters: dict[str, _Waiter] = {}
         self._giving: dict[str, float] = {}  # and since when
         self._renew_at = 0.0
-        self._wake = asyncio.Event()  # there is something to give, or to renew before its time
+        self._wake = asyncio.Event()  # there is something to give, to ask, or to renew before its time
         self._renewed = asyncio.Event()
         self._renewed.set()
         self._courier: asyncio.Task[None] | None = None
@@ -182,9 +184,7 @@ class Quota:
             raise QuotaClosed
         place = f"{next(self._numbers)}@{self._name}"
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        # Redis hears of it after this moment; so what it grants lasts until then at least, even if we hear of the grant
-        # (in the stream) before we hear that it waits.
-        waiter = self._waiters[place] = _Waiter(granted, until=time.monotonic() + self._lease_s)
+        waiter = self._waiters[place] = _Waiter(granted)
         try:
             await self._ask(place, waiter)
             await granted
@@ -220,13 +220,12 @@ class Quota:
                 log.debug("! cannot take a place with %s, trying again: %s", self.account, error)
                 await asyncio.sleep(backoff.failed())
                 continue
-            waiter.until = asked_at + self._lease_s
             if ticket:
                 waiter.ticket = ticket
                 self._wake.set()  # there may be a change to wait for sooner than the next renewal
                 self._listen()
                 return
-            self._hold(place, waiter)
+            self._hold(place, asked_at + self._lease_s)
 
     async def _caught_up(self) -> None:
         """Wait until Redis counts what we hold: where leases are lost, it would grant places that are taken."""
@@ -239,12 +238,19 @@ class Quota:
         now = time.monotonic()
         return any(until <= now for until in self._held.values())
 
-    def _hold(self, place: str, waiter: _Waiter) -> None:
-        """Let it have the place that Redis has granted; if that was long ago, only after Redis has confirmed it."""
-        if waiter.until - time.monotonic() < self._lease_s / 2:
+    def _hold(self, place: str, until: float) -> None:
+        """Let it have the place that Redis has granted; if its answer took long, only after another one.
+
+        Args:
+            until: Redis keeps it until then, at least, on our clock.
+        """
+        waiter = self._waiters.get(place)
+        if waiter is None or waiter.granted.done():
+            return  # it has left, and gives the place back
+        if until - time.monotonic() < self._lease_s / 2:
             self._renew_now()
-        elif not waiter.granted.done():
-            self._held[place] = waiter.until
+        else:
+            self._held[place] = until
             waiter.granted.set_result(None)
 
     def _listen(self) -> None:
@@ -252,7 +258,11 @@ class Quota:
             self._listener = asyncio.create_task(self._hear(), name=f"places with {self.account}")
 
     async def _hear(self) -> None:
-        """Hear what is granted to us, for as long as somebody waits. What is missed, the next renewal tells."""
+        """Hear what is granted to us, for as long as somebody waits. What is missed, the next renewal tells.
+
+        What is heard after an absence may be an old story: that place has ended, and is somebody else's. So Redis is
+        asked whether it still holds.
+        """
         backoff = Backoff(*_BACKOFF_S)
         while self.queued:
             try:
@@ -266,9 +276,9 @@ class Quota:
             for _, entries in reply or ():
                 for entry_id, fields in entries:
                     self._heard = entry_id
-                    place = fields[1].decode()
-                    if waiter := self._waiters.get(place):  # else it has left, and gives the place back
-                        self._hold(place, waiter)
+                    if waiter := self._waiters.get(fields[1].decode()):  # else it has left, and gives the place back
+                        waiter.told = True
+                        self._wake.set()
 
     # keeping and giving back
 
@@ -292,8 +302,11 @@ class Quota:
             await self._until_due()
             try:
                 await self._give_back()
+                # Where a renewal is due, never only what is told: what we hold may be lost, and its places granted.
                 if time.monotonic() >= self._due_at():
-                    await self._renew()
+                    await self._renew_all()
+                elif told := self._told():
+                    await self._renew([], told)
                 backoff.succeeded()
             except (RedisUnavailable, ResponseError) as error:
                 log.warning("! cannot renew places with %s: %s", self.account, error)
@@ -308,7 +321,7 @@ class Quota:
         return self._renew_at if next_at is None else min(self._renew_at, next_at)
 
     async def _until_due(self) -> None:
-        while not self._giving and (pause_s := self._due_at() - time.monotonic()) > 0:
+        while not self._giving and not self._told() and (pause_s := self._due_at() - time.monotonic()) > 0:
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
@@ -323,26 +336,38 @@ class Quota:
             for place in given:
                 del self._giving[place]
 
-    async def _renew(self) -> None:
-        sent_at = time.monotonic()
-        held = list(self._held)
-        waiting = {
+    def _told(self) -> dict[str, int]:
+        """Return what is said to have got its place, with its ticket; without one it is asked about by who takes it."""
+        return {place: ticket for place, ticket in self._waiting().items() if self._waiters[place].told}
+
+    def _waiting(self) -> dict[str, int]:
+        return {
             place: waiter.ticket
             for place, waiter in self._waiters.items()
             if waiter.ticket and not waiter.granted.done()
         }
-        granted = await self._book.renew(held, waiting)
+
+    async def _renew_all(self) -> None:
+        sent_at = time.monotonic()
+        await self._renew(list(self._held), self._waiting())
         self._renew_at = sent_at + self._lease_s / _RENEWALS
-        until = sent_at + self._lease_s
+        self._renewed.set()
+
+    async def _renew(self, held: list[str], waiting: dict[str, int]) -> None:
+        """Renew some of what is ours; those that have waited get their places, where Redis says so."""
+        until = time.monotonic() + self._lease_s
+        for place in waiting:
+            self._waiters[place].told = False  # what is told from now on may be later than the answer
+        try:
+            granted = await self._book.renew(held, waiting)
+        except BaseException:
+            self._renew_now()
+            raise
         for place in held:
             if place in self._held:
                 self._held[place] = until
-        for place in waiting:
-            if waiter := self._waiters.get(place):
-                waiter.until = until
-                if place in granted:
-                    self._hold(place, waiter)
-        self._renewed.set()
+        for place in granted:
+            self._hold(place, until)
 
     # refusals
 

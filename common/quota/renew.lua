@@ -9,7 +9,11 @@
 
 local until_ms = text(NOW_MS + LEASE_MS)
 local held = tonumber(ARGV[6])
-for i = 7, 6 + held do redis.call('ZADD', HELD, until_ms, ARGV[i]) end
+for i = 7, 6 + held do
+  redis.call('ZADD', HELD, until_ms, ARGV[i])
+  redis.call('ZREM', WAITING, ARGV[i])
+  redis.call('ZREM', PATIENCE, ARGV[i])
+end
 for i = 7 + held, #ARGV, 2 do
   local id = ARGV[i]
   if redis.call('ZSCORE', HELD, id) then

@@ -83,8 +83,8 @@ local function next_ms()
   return soonest > 0 and soonest - NOW_MS or 0
 end
 
--- What every step returns: when it was (µs), generation, held, limit, next ms, and what is its own.
+-- What every step returns: generation, held, limit, next ms, and what is its own.
 local function answer(own)
   for _, key in ipairs({STATE, HELD, WAITING, PATIENCE}) do redis.call('PEXPIRE', key, KEEP_MS) end
-  return {text(NOW_US), generation, redis.call('ZCARD', HELD), limit_now(), next_ms(), own}
+  return {generation, redis.call('ZCARD', HELD), limit_now(), next_ms(), own}
 end

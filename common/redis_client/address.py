@@ -4,19 +4,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from saystream.common.errors import InvalidInput
+from saystream.common.redis_client.options import Kind, check_options
+from saystream.common.redis_client.place import HostPort, Wrong, check_credentials, read_database, read_host
 
 SINGLE = ("redis://", "rediss://", "unix://")
 SENTINEL = ("redis+sentinel://", "rediss+sentinel://")
 CLUSTER = ("redis+cluster://", "rediss+cluster://")
 SCHEMES = (*SINGLE, *SENTINEL, *CLUSTER)
 
-HostPort = tuple[str, int]
-
 _EXAMPLES = {
+    "single": "redis://host:6379/0 or unix:///path",
     "sentinel": "redis+sentinel://host:26379,host:26379,host:26379/mymaster",
     "cluster": "redis+cluster://host:6379,host:6379,host:6379",
 }
-_PORTS = {"sentinel": 26379, "cluster": 6379}
+_PORTS = {"single": 6379, "sentinel": 26379, "cluster": 6379}
 _OWN = ("sentinel_username", "sentinel_password")
 
 
@@ -68,57 +69,85 @@ def without_password(url: str) -> str:
 
 
 def check(url: str) -> None:
-    """Raise InvalidInput if this is no URL of Redis; what is behind the scheme is looked at by who connects."""
-    if not url.startswith(SCHEMES):
-        raise InvalidInput(f"{without_password(url)!r} is not a Redis URL: use one of {', '.join(SCHEMES)}")
+    """Raise InvalidInput if this is no URL of Redis: nothing is connected to that may be a part of a password."""
+    parse(url)
 
 
 def parse(url: str) -> Group | None:
-    """Read a URL of sentinels or of a cluster; None if it names one server.
+    """Read a URL of sentinels or of a cluster; check one of a single server, and return None.
 
     Raises:
         InvalidInput: it is none of ours; says what a good one looks like.
     """
-    check(url)
-    if url.startswith(SINGLE):
-        return None
-    kind: Literal["sentinel", "cluster"] = "sentinel" if url.startswith(SENTINEL) else "cluster"
+    if not url.startswith(SCHEMES):
+        raise InvalidInput(f"{without_password(url)!r} is not a Redis URL: use one of {', '.join(SCHEMES)}")
+    kind: Kind = "single" if url.startswith(SINGLE) else "sentinel" if url.startswith(SENTINEL) else "cluster"
+    try:
+        if "#" in url or "@" in url.partition("?")[2]:
+            raise Wrong("it holds a character that must be written otherwise")
+        if url.startswith("unix://"):
+            _check_socket(url)
+        elif kind == "single":
+            _check_server(url)
+        else:
+            return _group(kind, url)
+    except Wrong as wrong:
+        hint = f"use {_EXAMPLES[kind]}"
+        if "@" in url or "#" in url or "password=" in url:
+            hint += ", and write / : @ ? # [ ] in a password as %2F %3A %40 %3F %23 %5B %5D"
+        raise InvalidInput(f"{without_password(url)!r} is not a Redis URL: {wrong}; {hint}") from None
+    return None
+
+
+def _check_socket(url: str) -> None:
+    place, _, query = url.removeprefix("unix://").partition("?")
+    credentials, _, path = ("", "", place) if place.startswith("/") else place.rpartition("@")
+    check_credentials(credentials)
+    if not path.startswith("/"):
+        raise Wrong("it names no path from the root")
+    check_options("single", False, query)
+
+
+def _check_server(url: str) -> None:
+    scheme, _, rest = url.partition("://")
+    rest, _, query = rest.partition("?")
+    credentials, _, place = rest.rpartition("@")
+    check_credentials(credentials)
+    host, _, database = place.partition("/")
+    read_host(host, _PORTS["single"])
+    read_database(database)
+    check_options("single", scheme == "rediss", query)
+
+
+def _group(kind: Literal["sentinel", "cluster"], url: str) -> Group:
     scheme, _, rest = url.partition("://")
     rest, _, query = rest.partition("?")
     credentials, at, rest = rest.rpartition("@")
+    check_credentials(credentials)
+    tls = scheme.startswith("rediss")
+    check_options(kind, tls, query)
     own, others = _split(query)
     user, password = (own.get(option, "") for option in _OWN)
-    asking = f"{user}:{password}@" if password else ""
+    asking = f"{user}:{password}" if password else ""
+    check_credentials(asking)
+    if user and not password:
+        raise Wrong("its sentinel_username needs a sentinel_password")
     hosts, _, path = rest.partition("/")
     name, _, database = path.partition("/")
-    try:
-        if (kind == "sentinel") != bool(name) or not (database or "0").isdecimal():
-            raise ValueError
-        if any(set(part) & set("/@") or part.count(":") > 1 for part in (credentials, asking[:-1])):
-            raise ValueError
-        members = tuple(_host_port(member, _PORTS[kind]) for member in hosts.split(","))
-    except ValueError:  # whose text may hold a part of the password
-        hint = f"use {_EXAMPLES[kind]}, and write / : @ ? in a password as %2F %3A %40 %3F"
-        raise InvalidInput(f"{without_password(url)!r} is not a Redis URL: {hint}") from None
+    if kind == "sentinel" and not name:
+        raise Wrong("it does not say by which name the sentinels know the primary")
+    if kind == "cluster" and path:
+        raise Wrong("a cluster has one database, and its URL no path")
     return Group(
         kind=kind,
-        tls=scheme.startswith("rediss"),
-        members=members,
+        tls=tls,
+        members=tuple(read_host(member, _PORTS[kind]) for member in hosts.split(",")),
         credentials=credentials + at,
-        asking=asking,
+        asking=asking and asking + "@",
         name=name,
-        database=int(database or 0),
+        database=read_database(database),
         options=f"?{others}" if others else "",
     )
-
-
-def _host_port(member: str, port: int) -> HostPort:
-    host, colon, given = member.rpartition(":")
-    if not colon or member.endswith("]"):  # no port; an IPv6 address stands in brackets
-        host, given = member, ""
-    if not (host := host.strip("[]")):
-        raise ValueError
-    return host, int(given) if given else port
 
 
 def _split(query: str) -> tuple[dict[str, str], str]:

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 from redis.exceptions import RedisError
 
 from saystream.common.errors import RedisUnavailable
-from saystream.common.redis_client.address import Group, HostPort
+from saystream.common.redis_client.address import Group
 from saystream.common.redis_client.batch import pack
-from saystream.common.redis_client.errors import Elsewhere
+from saystream.common.redis_client.errors import Elsewhere, known
 from saystream.common.redis_client.inquiry import Inquiry
+from saystream.common.redis_client.place import HostPort
 from saystream.common.redis_client.server import Server
 from saystream.common.redis_client.slots import SLOTS
 from saystream.common.redis_client.topology import Topology
@@ -134,4 +135,8 @@ def read(reply: list[Any], asked: str) -> Iterator[Range]:
 
 
 def _address(node: list[Any], asked: str) -> HostPort:
-    return (node[0] or b"").decode() or asked, int(node[1])
+    host, port, _, *more = node
+    name = known((host or b"").decode())
+    if host and not name and more:  # Redis 7 says in another place where the one without a name is
+        name = dict(zip(more[0][::2], more[0][1::2], strict=True)).get(b"ip", b"").decode()
+    return name or asked, int(port)

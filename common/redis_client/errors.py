@@ -28,6 +28,14 @@ _UNAVAILABLE = (
 )
 
 
+def known(host: str) -> str:
+    """Return a host as Redis names it; empty where it says that it does not know.
+
+    `?` it says where hosts are to be named and this one has no name.
+    """
+    return "" if host == "?" else host
+
+
 class Elsewhere(Exception):
     """Another server has the keys, and the one that says so has done nothing.
 
@@ -39,7 +47,7 @@ class Elsewhere(Exception):
 
     def __init__(self, slot: int, host: str, port: int, for_good: bool) -> None:
         super().__init__(f"slot {slot} is at {host}:{port}")
-        self.slot, self.host, self.port, self.for_good = slot, host, port, for_good
+        self.slot, self.host, self.port, self.for_good = slot, known(host), port, for_good
 
 
 def elsewhere(error: Exception) -> Elsewhere | None:

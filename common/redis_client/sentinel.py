@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 from redis.exceptions import RedisError
 
 from saystream.common.errors import RedisUnavailable
-from saystream.common.redis_client.address import Group, HostPort
+from saystream.common.redis_client.address import Group
 from saystream.common.redis_client.batch import pack
 from saystream.common.redis_client.errors import Elsewhere
 from saystream.common.redis_client.inquiry import Inquiry
+from saystream.common.redis_client.place import HostPort
 from saystream.common.redis_client.server import Server
 from saystream.common.redis_client.topology import Topology
 
@@ -100,14 +101,13 @@ class Sentinels(Topology):
             return  # what was known stays, unless it is in doubt
         if best.epoch < self._epoch and not self._in_doubt:
             return  # those that know of the last failover have not answered first this time
-        self._epoch = best.epoch
+        self._epoch, self._in_doubt = best.epoch, False
         if best.address != self._address:
             former, self._address = self._primary, best.address
             self._primary = Server(self._group.server(best.address), self._timeout_s, self._connections)
             if former:
                 log.info("= the primary %s of Redis is now at %s:%d", self._group.name, *best.address)
                 await former.retire()
-        self._in_doubt = False
 
     async def _opinions(self) -> list[Opinion]:
         """Return what the sentinels say that answer first, if possible a majority of them."""

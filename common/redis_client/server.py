@@ -49,9 +49,9 @@ class Server:
                 **({} if url.startswith("unix://") else {"socket_keepalive": True}),
             )
         except ValueError:  # whose text may hold a part of the password
-            hint = "write / : @ ? in its password as %2F %3A %40 %3F"
-            raise InvalidInput(f"{self.where!r} is not a Redis URL: {hint}") from None
+            raise InvalidInput(f"{self.where!r} is not a Redis URL that redis-py understands") from None
         self.host = str(self._pool.connection_kwargs.get("host", ""))
+        self._connections: set[Connection] = set()
         # redis-py has no annotations for these.
         self._take: Callable[[], Awaitable[Connection]] = self._pool.get_connection
 
@@ -65,11 +65,12 @@ class Server:
             RedisError, OSError: there is no answer.
         """
         connection = await self._take()
+        self._connections.add(connection)
         try:
             return await exchange(connection, packed, count)
         finally:
             if self.retired:
-                await connection.disconnect(nowait=True)
+                await hang_up(connection)
             await self._pool.release(connection)
 
     async def connection(self) -> Connection:
@@ -79,18 +80,19 @@ class Server:
         try:
             await connect()
         except BaseException:
-            await connection.disconnect(nowait=True)
+            await hang_up(connection)
             raise
         return connection
 
     async def retire(self) -> None:
-        """Let it go: nothing that it still answers counts."""
+        """Let it go: nothing that it still answers counts, so who waits for an answer is told at once."""
         self.retired = True
-        await self._pool.disconnect(inuse_connections=False)
+        await self.close()
 
     async def close(self) -> None:
-        """Disconnect."""
-        await self._pool.disconnect()
+        """Disconnect; a server that stands still is not waited for."""
+        for connection in list(self._connections):
+            await hang_up(connection)
 
 
 async def exchange(connection: Connection, packed: bytes, count: int) -> list[Any]:
@@ -100,10 +102,21 @@ async def exchange(connection: Connection, packed: bytes, count: int) -> list[An
         await connection.send_packed_command([packed])
         for _ in range(count):
             try:
-                replies.append(await connection.read_response(disable_decoding=True))
+                replies.append(await connection.read_response(disable_decoding=True, disconnect_on_error=False))
             except exceptions.ResponseError as error:
                 replies.append(error)
     except BaseException:  # whatever else comes on it would answer somebody else's question
-        await connection.disconnect(nowait=True)
+        await hang_up(connection)
         raise
     return replies
+
+
+async def hang_up(connection: Connection) -> None:
+    """Disconnect. The other side's goodbye, which there is with TLS, is not waited for: who stands still says none.
+
+    redis-py need not wait either, but leaves that to asyncio then, which keeps the socket for half a minute.
+    """
+    writer = connection._writer
+    await connection.disconnect(nowait=True)
+    if writer is not None:
+        writer.transport.abort()

@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 from saystream.common.errors import RedisUnavailable
 from saystream.common.redis_client.batch import Batch, Command
 from saystream.common.redis_client.errors import Elsewhere, translated
-from saystream.common.redis_client.server import Server, exchange
+from saystream.common.redis_client.server import Server, exchange, hang_up
 from saystream.common.redis_client.topology import Topology
 
 
@@ -85,7 +85,8 @@ class Wire:
         """Send the batch to the server that the slot is moving to, and that has all of these keys already.
 
         Raises:
-            RedisUnavailable: the slot has gone there for good.
+            RedisUnavailable: the slot has gone there for good; or that server knows nothing of it, because the move was
+                given up, or another one has taken its place.
         """
         server = self._servers.redirected(server, other)
         if other.for_good:
@@ -93,10 +94,13 @@ class Wire:
         if server not in self._asked:
             self._asked[server] = await server.connection()
         _, *replies = await exchange(self._asked[server], batch.asking(), batch.count + 1)
-        return batch.answers(replies)
+        try:
+            return batch.answers(replies)
+        except Elsewhere as another:
+            raise RedisUnavailable(f"Redis does not answer: each server names another one: {another}") from another
 
     async def close(self) -> None:
         """Disconnect. Closing it again does nothing."""
         self.closed = True
         for connection in (self._connection, *self._asked.values()):
-            await connection.disconnect(nowait=True)
+            await hang_up(connection)

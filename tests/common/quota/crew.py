@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from saystream.common.quota import Lease, Quota
@@ -48,6 +49,18 @@ class Crew:
 
         quota = await self._stack.enter_async_context(Quota(client, account, limit, name, lease_s, LOWERED_S))
         return Mate(quota, wire)
+
+
+@contextlib.asynccontextmanager
+async def with_ears(url: str, limit: int, lease_s: float) -> AsyncIterator[tuple[Mate, Proxy]]:
+    """One more worker of the account, which hears of its places over a wire of its own: the second one."""
+    async with Proxy(url) as wire, Proxy(url) as ears:
+
+        def client(block_ms: int) -> Client:
+            return connect((ears if block_ms else wire).url, block_ms=block_ms)
+
+        async with Quota(client, "acme", limit, "w", lease_s, LOWERED_S) as quota:
+            yield Mate(quota, wire), ears
 
 
 async def still_waiting(task: "asyncio.Task[Lease]", seconds: float = 100 * MS) -> bool:

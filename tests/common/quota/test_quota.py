@@ -19,7 +19,7 @@ from saystream.common.quota.book import GIVE, REFUSE, RENEW, TAKE
 from saystream.common.redis_client import Client, call, connect
 from saystream.common.script import Script
 from saystream.compose.redis_server import PrivateRedis
-from tests.common.quota.crew import LEASE_S, LOWERED_S, Crew, Mate, still_waiting
+from tests.common.quota.crew import LEASE_S, LOWERED_S, Crew, Mate, still_waiting, with_ears
 from tests.servers import MakeRedis
 from tests.timing import MS, eventually
 
@@ -319,6 +319,43 @@ async def test_a_grant_that_was_not_heard_is_told_by_the_next_renewal(crew: Crew
         lease = await soon(waiting)
     assert await still_waiting(await holder.waiting(), LEASE_S)
     lease.give()
+
+
+async def test_a_grant_that_is_heard_before_the_place_in_the_line_is_not_forgotten(crew: Crew, client: Client) -> None:
+    holder = await crew.hire(2, lease_s=LONG_S)
+    leases = [await holder.quota.take() for _ in range(2)]
+    async with with_ears(crew.url, 2, LONG_S) as (waiter, _):
+        first = await waiter.waiting()
+        with waiter.wire.replies_delayed(300 * MS):
+            second = asyncio.create_task(waiter.quota.take())
+            await eventually(lambda: _in_line(client, 2))
+            for lease in leases:
+                lease.give()
+            await soon(first)
+            await soon(second)
+
+
+async def test_an_old_grant_is_not_believed(crew: Crew, client: Client) -> None:
+    """Its worker was away for longer than a lease, renews at once when it comes back, and only then hears of it."""
+    lease_s = 2 * LEASE_S
+    holder, other = await crew.hire(1, lease_s=lease_s), await crew.hire(1, lease_s=lease_s)
+    lease = await holder.quota.take()
+    async with with_ears(crew.url, 1, lease_s) as (away, ears):
+        waiting = await away.waiting()
+        theirs = await other.waiting()
+        async with ears.refusing():
+            async with away.wire.refusing():
+                lease.give()
+                lease = await soon(theirs)  # it was the other's before, whose lease has ended
+            await eventually(lambda: _in_line(client, 1))
+        assert await still_waiting(waiting, 700 * MS)  # it hears again after half a second at most
+        assert not lease.lost
+        lease.give()
+        await soon(waiting)
+
+
+async def _in_line(redis: Client, count: int) -> bool:
+    return bool(await call(redis, "ZCARD", QuotaKeys("acme").all[2]) == count)
 
 
 async def test_take_waits_for_a_redis_that_is_away(crew: Crew) -> None:

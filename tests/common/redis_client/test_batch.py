@@ -83,6 +83,8 @@ def test_what_the_server_does_not_do_is_an_error(replies: list[Any], commands: i
         (ResponseError("MOVED 5 10.0.0.1:7000"), (5, "10.0.0.1", 7000, True)),
         (ResponseError("ASK 5 ::1:7000"), (5, "::1", 7000, False)),
         (ResponseError("MOVED 5 :7000"), (5, "", 7000, True)),
+        (ResponseError("MOVED 5 ?:7000"), (5, "", 7000, True)),  # a cluster of names, and this one has none
+        (AskError("5 ?:7000"), (5, "", 7000, False)),
     ],
 )
 def test_whichever_redis_py_reads_it_the_other_server_is_understood(

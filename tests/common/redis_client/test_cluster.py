@@ -95,6 +95,15 @@ def test_the_table_of_slots_is_read_and_a_server_without_a_host_is_where_it_was_
     ]
 
 
+def test_a_server_without_a_name_in_a_cluster_of_names_is_found_by_its_address() -> None:
+    unnamed = [b"?", 1, b"id", [b"hostname", b"", b"ip", b"10.0.0.1"]]
+    reply = [[0, 9, unnamed, [b"?", 2, b"id", []]], [10, SLOTS - 1, [b"?", 3, b"id"]]]
+    assert list(read(reply, "asked")) == [
+        Range(0, 9, ("10.0.0.1", 1), (("asked", 2),)),
+        Range(10, SLOTS - 1, ("asked", 3), ()),
+    ]
+
+
 # slots that move
 
 
@@ -129,6 +138,26 @@ async def test_a_slot_can_be_used_while_it_moves(whole: Cluster, clustered: Clie
     wire = await clustered.wire(here)
     assert await wire.all([("LLEN", here)]) == [2]
     await wire.close()
+
+
+async def test_where_the_next_server_knows_nothing_of_a_move_nobody_can_do_it_now(
+    whole: Cluster, clustered: Client
+) -> None:
+    """As after a move that was given up on one side, or a failover of the server that the slot was moving to."""
+    key = "{given up}"
+    slot = slot_of_key(key)
+    source = await whole.master_of(slot)
+    target = next(master for master in await whole.masters() if master is not source)
+    wire = await clustered.wire(key)
+    async with whole.moving(slot, target):
+        await target.ask("CLUSTER", "SETSLOT", slot, "STABLE")
+        with pytest.raises(RedisUnavailable):
+            await call(clustered, "RPUSH", key, "no")
+        with pytest.raises(RedisUnavailable):
+            await wire.all([("RPUSH", key, "no")])
+        assert wire.closed
+        await target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", await source.ask("CLUSTER", "MYID"))
+    assert await again(lambda: call(clustered, "RPUSH", key, "yes"), SOON_S) == 1
 
 
 async def test_nothing_is_lost_or_doubled_while_a_slot_moves_under_load(whole: Cluster, clustered: Client) -> None:
