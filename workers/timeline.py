@@ -15,7 +15,8 @@ from typing import NamedTuple
 from saystream.common.audio import AudioFormat
 from saystream.common.errors import SaystreamError
 from saystream.common.events import Word
-from saystream.workers.providers.base import WordTime
+from saystream.workers.providers.base import OpenWord, WordTime
+from saystream.workers.text.rendered import BARE, BRACKETED, letters_of, rewritable, stands_for
 from saystream.workers.text.run import Run
 
 #: How far ahead a word of the vendor is looked for in the text when it is not the next one (it rewrites numbers, say).
@@ -24,21 +25,20 @@ _LOOK_AHEAD = 64
 _LETTERS = 3
 #: So many characters of a script without blanks are found only by looking ahead if they stand together.
 _RUN = 4
+#: So many words (characters of a script without blanks) in a row are found behind plain ones of which the vendor has
+#: said nothing, and so many more for each character that it may have said otherwise: those may be its words.
+_ROW, _ROW_BARE, _ROW_MORE = 4, 12, 2
+#: So many words that were not found are remembered.
+_SAID = 128
 #: How far ahead a piece of several words is looked for, in characters beside twice its own: at first, and if it fails.
 _PIECE_AHEAD = 64, 2000
 #: What words that are not in the text can stand for: so many letters for each second of them, and a few more.
 _LETTERS_A_SECOND = 30
 _LETTERS_MORE = 8
-#: Scripts that are written without blanks: a part of what stands together may be a word.
-_BARE = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
-)
 #: A word that ends less than this before the audio, in seconds, may have been cut short.
 _DOUBT_S = 0.03
 #: Audio that ends so much before the end of a word that was reported, in seconds, does not hold all of it.
 _SHORT_S = 0.02
-#: What a vendor may say nothing of: a tag, a cue.
-_BRACKETED = re.compile(r"<[^<>]{0,126}>|\[[^\[\]]{0,126}\]")
 _LONGEST_BRACKETED = 128
 _BLANKS = re.compile(r"\s*")
 _MARKS = re.compile(r"[\W_]*")
@@ -58,11 +58,15 @@ class TurnTooLong(SaystreamError):
 
 
 class _Coming(NamedTuple):
-    """A word that is announced: where it ends in the text, and where it stands in the audio."""
+    """A word that is announced: how far the text is spoken with it, and where it stands in the audio.
+
+    Of a word that is not in the text, or ends within rewritten text, ``end`` is that of the last whole word before it.
+    ``last`` is None until its end is told, by the beginning of the next.
+    """
 
     end: int
     first: int
-    last: int
+    last: int | None
 
 
 class Timeline:
@@ -114,6 +118,8 @@ class Timeline:
         further words, which are not in the text, it has rewritten what is there (``$3.50``): they stand for as much
         text as can be spoken in their time.
         """
+        if self._coming and self._coming[-1].last is None:  # it goes on to the end of the audio
+            self._text.went_on(self.format.seconds(max(0, self.position - self._coming[-1].first)))
         return self._words_until >= 0 and self._text.left_out(unspoken)
 
     def cut_short(self) -> bool:
@@ -121,7 +127,8 @@ class Timeline:
 
         Only once for each word: where it happens again, this vendor's times reach beyond its audio.
         """
-        if not self._coming or self.format.seconds(self._coming[-1].last - self.position) < _SHORT_S:
+        last = self._coming[-1].last if self._coming else None
+        if last is None or self.format.seconds(last - self.position) < _SHORT_S:
             return False
         again, self.short_at = self.short_at == self.spoken, self.spoken
         return not again
@@ -133,13 +140,17 @@ class Timeline:
     def words(self, times: tuple[WordTime, ...]) -> list[Word]:
         """Take word times; return the words with their places in text and audio."""
         words: list[Word] = []
-        for spelled, start_s, end_s in times:
+        for time in times:
+            spelled, start_s, end_s = time
+            is_open = isinstance(time, OpenWord)
             first = self._sample(start_s)
             last = max(first, self._sample(end_s))
+            self._end_open_words(first, last)
             start, end = self._text.find(spelled, max(0.0, end_s - start_s))
-            self._coming.append(_Coming(end, first, last))
+            self._coming.append(_Coming(self._text.whole, first, None if is_open else last))
             self._words_until = max(self._words_until, last)
-            words.append(Word(spelled, start, end, first, last))
+            # Until its end is told it has at least one sample, or it would count as whole where the one before ends.
+            words.append(Word(spelled, start, end, first, last + is_open))
         self._settle()
         return words
 
@@ -148,7 +159,9 @@ class Timeline:
         if self._words_until > self._sample(start_s) or not text:
             return
         if (end := self._text.find_piece(text, max(0.0, end_s - start_s))) is not None:
-            self._coming.append(_Coming(end, self._sample(start_s), self._sample(end_s)))
+            first, last = self._sample(start_s), self._sample(end_s)
+            self._end_open_words(first, last)
+            self._coming.append(_Coming(end, first, last))
             self._settle()
 
     def audio(self, data: bytes) -> Chunk:
@@ -218,19 +231,30 @@ class Timeline:
         """Return how many samples there are to the end of a word; None if nobody knows."""
         if self.halted:
             return 0
-        ends = (word.last for word in self._coming if word.end > self.spoken and word.last > self.position)
-        return next((end - self.position for end in ends), None)
+        words = (word for word in self._coming if word.last is None or word.last > self.position)
+        last = next((word.last for word in words if word.end > self.spoken), None)
+        return None if last is None else last - self.position
 
     def _sample(self, at_s: float) -> int:
         return self._base + round(at_s * self.format.sample_rate)
 
+    def _end_open_words(self, first: int, last: int) -> None:
+        """End words whose end the vendor has not told where the next one begins, or ends if that does not tell."""
+        for at in range(len(self._coming) - 1, -1, -1):
+            word = self._coming[at]
+            if word.last is not None:
+                break
+            if (end := first if first > word.first else last) > word.first:
+                self._coming[at] = word._replace(last=end)
+                self._text.went_on(self.format.seconds(end - word.first))
+
     def _settle(self) -> None:
-        while self._coming and self._coming[0].last <= self.position:
+        while self._coming and (last := self._coming[0].last) is not None and last <= self.position:
             word = self._coming.popleft()
             self._rewritten = word.end <= self.spoken
             if word.end > self.spoken:
                 self._before_last = self.spoken, self.cut
-                self.spoken, self.cut = word.end, word.last
+                self.spoken, self.cut = word.end, last
         self._halt()
 
 
@@ -238,17 +262,23 @@ class _Text:
     """The text that a stream of speech was given, and how far its words have been found in it.
 
     What is done for a word does not grow with the text: a turn may be hours long, and all of it may be there at once.
+
+    Attributes:
+        whole: character of the producer's text behind the last word that was found, a word within rewritten text not
+            counted: the next stream would say all of that text again.
     """
 
     def __init__(self, start: int) -> None:
-        self._start = start  # of the stream in the producer's text
+        self._start = self.whole = start  # of the stream in the producer's text
         self._text = ""
         self._runs: list[Run] = []  # what `_text` is made of
         self._places: list[int] = []  # where in `_text` each of them begins
         self._at = 0  # behind the last word that was found
         self._guess: int | None = None  # behind a word that was found by looking ahead
+        self._row: tuple[int, int] | None = None  # likewise, and how many more in a row have to follow
         self._run = ""  # the last characters that were not found, of a script without blanks
-        self._rewritten = 0.0  # letters that words which were reported since, and are not in the text, can stand for
+        self._said: deque[str] = deque(maxlen=_SAID)  # words that were reported since, and were not found
+        self._rewritten = 0.0  # letters that these can stand for
 
     @property
     def found(self) -> int:
@@ -273,30 +303,51 @@ class _Text:
 
     def find(self, spelled: str, seconds: float) -> tuple[int, int]:
         """Return where a word of the vendor stands; an empty range behind the last one if it is not in the text."""
-        if len(parts := spelled.split()) > 1:  # a segment of several words
-            places = [self.find(part, seconds / len(parts)) for part in parts]
-            return places[0][0], places[-1][1]
-        letters = _letters(spelled)
-        place = self._find_next(letters, spelled) or self._find_guessed(letters) or self._find_run(letters)
+        if len(parts := spelled.split()) > 1:
+            return self._find_segment(parts, seconds / len(parts))
+        letters = letters_of(spelled)
+        place = (
+            self._find_next(letters, spelled)
+            or self._find_guessed(letters)
+            or self._find_run(letters)
+            or self._find_in_row(letters)
+        )
         if place is None:
-            self._guess = self._look_ahead(letters) if len(letters) >= _LETTERS else None
+            self._look_ahead(letters)
             self._not_found(letters, seconds)
-            return self._source_end(self._at), self._source_end(self._at)
+            end, _ = self._source_end(self._at)
+            return end, end
         start, end = place
-        self._found(end)
-        return self._source_start(start), self._source_end(self._at)
+        return self._source_start(start), self._found(end)
+
+    def went_on(self, seconds: float) -> None:
+        """Note that the last word has lasted so much longer than was told."""
+        if self._rewritten:
+            self._rewritten += seconds * _LETTERS_A_SECOND
+
+    def _find_segment(self, parts: list[str], seconds: float) -> tuple[int, int]:
+        """Return where several words stand of which only one time is told: if the last is whole, so are all."""
+        before = self.whole
+        places = [self.find(part, seconds) for part in parts[:-1]]
+        before_last = self.whole
+        places.append(self.find(parts[-1], seconds))
+        if self.whole == before_last:
+            self.whole = before
+        return places[0][0], places[-1][1]
 
     def find_piece(self, piece: str, seconds: float) -> int | None:
         """Return the end of a piece of several words, the next one or one further on; None if it is not there."""
-        if not (wanted := _letters(piece)):
+        if not (wanted := letters_of(piece)):
             return None
         # Further on only if the piece before was rewritten; the first place may be too early, never too late.
         for ahead in _PIECE_AHEAD:
-            first = _letters(self._text[self._at : self._at + 2 * len(piece) + ahead]).find(wanted)
+            first = letters_of(self._text[self._at : self._at + 2 * len(piece) + ahead]).find(wanted)
             if first >= 0:
+                before = self.whole
                 self._found(self._behind_letters(first + len(wanted)))
-                return self._source_end(self._at)
-        self._not_found(wanted, seconds)
+                return self.whole if self.whole > before else None
+        for part in (parts := piece.split()):
+            self._not_found(letters_of(part), seconds / len(parts))
         return None
 
     def _source_start(self, at: int) -> int:
@@ -304,12 +355,21 @@ class _Text:
         number = bisect_right(self._places, at) - 1
         return self._runs[number].piece(at - self._places[number], at - self._places[number] + 1).start
 
-    def _source_end(self, at: int) -> int:
-        """Return where in the producer's text what is spoken before ``at`` ends."""
+    def _source_end(self, at: int) -> tuple[int, bool]:
+        """Return where in the producer's text what is spoken before ``at`` ends, and whether that is all of a range."""
         if at == 0:
-            return self._start
+            return self._start, True
         number = bisect_right(self._places, at - 1) - 1
-        return self._runs[number].piece(0, at - self._places[number]).end
+        text, start, end = run = self._runs[number]
+        into = at - self._places[number]
+        if start < end:
+            # Each character stands for its own, but not within what goes out as one: <spell>A B</spell>.
+            by_character = len(text) == end - start and not (text[0] == "<" and text[-1] == ">")
+            return run.piece(0, into).end, by_character or into == len(text)
+        # What stands for nothing is the beginning of rewritten text, or a mark that a filter has put there.
+        while number and self._runs[number - 1][1:] == (start, start):
+            number -= 1
+        return start, not any(map(str.isalnum, self._text[self._places[number] : at]))
 
     def _find_next(self, letters: str, spelled: str) -> tuple[int, int] | None:
         at = self._skip_blanks(self._at)
@@ -338,28 +398,60 @@ class _Text:
 
     def _find_run(self, letters: str) -> tuple[int, int] | None:
         """Characters of a script without blanks, reported one by one or nearly so, are found together further on."""
-        self._run = (self._run + letters)[-_RUN:] if _BARE.match(letters) else ""
+        self._run = (self._run + letters)[-_RUN:] if BARE.match(letters) else ""
         if len(self._run) < _RUN:
             return None
         for later in range(self._at + 1, min(self._at + _LOOK_AHEAD, len(self._text))):
             if self._text[later].isalnum() and (end := self._match(later, self._run, exact=False)) is not None:
-                return max(later, end - len(letters)), end
+                said = [*self._said, *letters][:-_RUN]
+                return (max(later, end - len(letters)), end) if stands_for(said, self._text[self._at : later]) else None
         return None
 
-    def _found(self, end: int) -> None:
+    def _find_in_row(self, letters: str) -> tuple[int, int] | None:
+        """So many words in a row that stand further on are no accident, though some before them were not reported."""
+        if self._row is None or not letters:
+            return None
+        behind, wanted = self._row
+        at = self._skip_marks(behind)
+        end = self._match(at, letters, exact=False)
+        self._row = None if end is None else (end, wanted - 1)
+        return (at, end) if end is not None and wanted == 1 else None
+
+    def _found(self, end: int) -> int:
+        """Go on behind the last word that was found, which ends there; return where that is in the producer's text."""
         self._at = self._behind_marks(end)
-        self._guess, self._run, self._rewritten = None, "", 0.0
+        self._guess, self._row, self._run, self._rewritten = None, None, "", 0.0
+        self._said.clear()
+        source_end, is_whole = self._source_end(self._at)
+        if is_whole:
+            self.whole = source_end
+        return source_end
 
     def _not_found(self, letters: str, seconds: float) -> None:
         if letters:
             self._rewritten = (self._rewritten or _LETTERS_MORE) + seconds * _LETTERS_A_SECOND
+            self._said.extend(letters if BARE.match(letters) else [letters])
 
-    def _look_ahead(self, letters: str) -> int | None:
-        """Return the end of the next place where a word stands. Only a guess: the vendor may mean another one."""
+    def _look_ahead(self, letters: str) -> None:
+        """Look where a word stands further on. Only a guess: the vendor may mean another one."""
+        self._guess = None
+        bare = BARE.match(letters)
+        place = self._next_place(letters) if bare or len(letters) >= _LETTERS else None
+        if place is None:
+            return
+        later, end = place
+        skipped = self._text[self._at : later]
+        if len(letters) >= _LETTERS and stands_for(self._said, skipped):
+            self._guess = self._behind_marks(end)
+        if self._row is None:
+            self._row = end, (_ROW_BARE if bare else _ROW) - 1 + _ROW_MORE * rewritable(skipped)
+
+    def _next_place(self, letters: str) -> tuple[int, int] | None:
         for later in range(self._at + 1, min(self._at + _LOOK_AHEAD, len(self._text))):
-            starts_word = self._text[later].isalnum() and not self._text[later - 1].isalnum()
+            char, before = self._text[later], self._text[later - 1]
+            starts_word = char.isalnum() and (not before.isalnum() or BARE.match(char))
             if starts_word and (end := self._match(later, letters, exact=False)) is not None:
-                return self._behind_marks(end)
+                return later, end
         return None
 
     def _behind_marks(self, end: int) -> int:
@@ -374,7 +466,7 @@ class _Text:
         """Return the end of so many letters behind the last word that was found."""
         at = self._at
         while count > 0 and at < len(self._text):
-            count -= len(_letters(self._text[at]))
+            count -= len(letters_of(self._text[at]))
             at += 1
         return at
 
@@ -384,7 +476,7 @@ class _Text:
     def _next_bracketed(self, at: int) -> int | None:
         """Return the end of the tag or cue that comes next, before any word."""
         letter = self._skip_marks(at)
-        bracketed = _BRACKETED.search(self._text, at, letter + _LONGEST_BRACKETED)
+        bracketed = BRACKETED.search(self._text, at, letter + _LONGEST_BRACKETED)
         return bracketed.end() if bracketed and bracketed.start() < letter else None
 
     def _start_of_word(self, at: int) -> int:
@@ -405,7 +497,7 @@ class _Text:
         while found < len(wanted):
             if at >= stop:
                 return None
-            if letters := _letters(text[at]):
+            if letters := letters_of(text[at]):
                 if not wanted.startswith(letters, found):
                     return None
                 found += len(letters)
@@ -420,7 +512,7 @@ def _goes_on(text: str, at: int) -> bool:
     before, after = text[at - 1 : at], text[at : at + 1]
     if unicodedata.combining(after or " "):
         return False
-    return after.isalnum() and before.isalnum() and not _BARE.match(before) and not _BARE.match(after)
+    return after.isalnum() and before.isalnum() and not BARE.match(before) and not BARE.match(after)
 
 
 def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
@@ -435,10 +527,4 @@ def has_words(text: str, unspoken: re.Pattern[str] | None) -> bool:
 
 
 def _count_letters(text: str, unspoken: re.Pattern[str] | None) -> int:
-    return len(_letters(unspoken.sub(" ", text) if unspoken else text))
-
-
-def _letters(text: str) -> str:
-    """Return what makes a word the same word: without marks, accents and capitals."""
-    plain = text if text.isascii() else unicodedata.normalize("NFKD", text)
-    return "".join(char for char in plain if char.isalnum()).casefold()
+    return len(letters_of(unspoken.sub(" ", text) if unspoken else text))

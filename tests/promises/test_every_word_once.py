@@ -5,15 +5,21 @@ import itertools
 import random
 import signal
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from saystream.common.events import Splice
 from saystream.common.states import State
 from saystream.compose.standin import Behaviour, Fault, Kind
+from saystream.workers.providers import gradium
+from saystream.workers.providers.base import StreamKey, VendorEvent
 from tests.rig import Rig, rig
 from tests.timing import eventually
+from tests.vendors import GRADIUM, VENDORS, Row
 
 # Words of any script, with marks; no blanks inside, no tags, no control characters: those are the text filters' matter.
 WORDS = st.lists(
@@ -87,6 +93,51 @@ async def test_a_vendor_socket_that_breaks_costs_no_word(redis_url: str) -> None
         heard = await way.hear("s", "t")
         assert heard.words("t") == STORY.split()
         assert len(heard.of("t", Splice)) == 2
+
+
+@pytest.mark.parametrize("row", VENDORS, ids=str)
+async def test_a_socket_that_breaks_within_rewritten_text_costs_no_word_and_says_none_twice(
+    redis_url: str, row: Row
+) -> None:
+    text = "Look at https://foo.org/x or ask ann@site.org for the GIF of <spell>A B</spell> now."
+    voice = {"text": {"replacements": {"GIF": "moving picture"}}}
+    async with rig(redis_url, row=row, voice=voice, account={"breaker_failures": 1000}) as way:
+        await way.say("s", "t", text)
+        expected = (await way.hear("s", "t")).words("t")
+        assert " ".join(expected).startswith("Look at foo dot org slash x or ask ann at site dot org for the moving")
+        for frames in range(2, 60, 4):
+            way.standin.behaviour = Behaviour(fault=Fault(Kind.CUT, frames), faulty_requests=1, **row.behaviour)
+            await way.say(f"s{frames}", f"t{frames}", text)
+            assert (await way.hear(f"s{frames}", f"t{frames}")).words(f"t{frames}") == expected
+
+
+async def test_a_socket_that_breaks_costs_no_word_where_the_vendor_does_not_tell_their_ends(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_ends(stream: StreamKey, message: Mapping[str, Any]) -> list[VendorEvent]:
+        return told(stream, {name: value for name, value in message.items() if name != "stop_s"})
+
+    told = gradium._words
+    monkeypatch.setattr(gradium, "_words", without_ends)
+    text = "The quick brown fox jumps over the lazy dog, and then it sleeps for a while."
+    async with rig(redis_url, row=GRADIUM, account={"breaker_failures": 1000}) as way:
+        for frames in (0, 5, 9, 14, 22, 30):
+            way.standin.behaviour = Behaviour(fault=Fault(Kind.CUT, frames), faulty_requests=1)
+            await way.say(f"s{frames}", f"t{frames}", text)
+            heard = await way.hear(f"s{frames}", f"t{frames}")
+            assert heard.words(f"t{frames}") == text.split()
+            assert [text[start:end] for start, end in heard.told(f"t{frames}")] == text.split()
+
+
+async def test_a_sign_behind_a_flush_is_said_though_the_socket_breaks_in_front_of_it(redis_url: str) -> None:
+    async with rig(redis_url, row=GRADIUM, account={"breaker_failures": 1000}) as way:
+        for frames in (3, 4, 5, 6):
+            way.standin.behaviour = Behaviour(fault=Fault(Kind.CUT, frames), faulty_requests=1)
+            async with way.speaker() as speaker, speaker.turn(f"s{frames}", turn=f"t{frames}") as turn:
+                await turn.send("Now ")
+                await turn.flush()
+                await turn.send("-5 degrees.")
+            assert (await way.hear(f"s{frames}", f"t{frames}")).words(f"t{frames}") == ["Now", "-5", "degrees."]
 
 
 async def test_a_frozen_worker_that_wakes_up_says_nothing_more(redis_url: str) -> None:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saystream.common.audio import AudioFormat
-from saystream.workers.providers.base import WordTime
-from saystream.workers.text.run import Run
+from saystream.workers.providers.base import OpenWord, WordTime
+from saystream.workers.text.run import Run, spread
 from saystream.workers.timeline import Timeline, TurnTooLong
 
 FORMAT = AudioFormat(sample_rate=8_000)
@@ -138,6 +138,136 @@ def test_a_stream_of_tags_and_cues_alone_has_no_words_to_be_silent_about() -> No
     send(timeline, '<break time="1s"/> ')
     assert timeline.silent()
     assert not timeline.silent(TAG)
+
+
+# words of which the vendor does not tell the end
+
+
+def test_a_word_whose_end_is_not_told_is_spoken_when_the_next_begins() -> None:
+    timeline = Timeline(FORMAT)
+    send(timeline, "Hello brave world")
+    timeline.words((OpenWord("Hello", 0.0, 0.0),))
+    timeline.audio(bytes(2 * 4000))
+    assert (timeline.spoken, timeline.cut) == (0, 0)
+    [brave] = timeline.words((OpenWord("brave", 0.5, 0.5),))
+    assert (timeline.spoken, timeline.cut) == (5, 4000)
+    assert brave.last_sample > timeline.cut, "or it would be published as whole"
+    timeline.audio(bytes(2 * 4000))
+    assert (timeline.spoken, timeline.cut) == (5, 4000)
+    assert not timeline.cut_short()
+
+
+def test_the_last_word_whose_end_is_not_told_ends_with_the_stream() -> None:
+    timeline = Timeline(FORMAT)
+    send(timeline, "Hello")
+    timeline.words((OpenWord("Hello", 0.0, 0.0),))
+    timeline.audio(bytes(2 * 4000))
+    timeline.finished(SENT[timeline])
+    assert (timeline.spoken, timeline.cut) == (5, 4000)
+
+
+def test_words_that_are_said_to_begin_at_once_end_where_the_first_end_is_told() -> None:
+    timeline = Timeline(FORMAT)
+    send(timeline, "Hello brave world")
+    timeline.audio(bytes(2 * 8000))
+    timeline.words((OpenWord("Hello", 0.0, 0.0), OpenWord("brave", 0.0, 0.0)))
+    assert (timeline.spoken, timeline.cut) == (0, 0)
+    timeline.words((WordTime("world", 0.0, 1.0),))
+    assert (timeline.spoken, timeline.cut) == (17, 8000)
+
+
+@pytest.mark.parametrize("ending", [(), ("ahem",)])
+def test_rewritten_words_whose_end_is_not_told_stand_for_the_text_of_their_time(ending: tuple[str, ...]) -> None:
+    timeline = Timeline(FORMAT)
+    send(timeline, "See https://example.com/a/long/path/to/it")
+    spoken = ["See", "that", "page", "there", *ending]
+    timeline.words(tuple(OpenWord(word, float(number), float(number)) for number, word in enumerate(spoken)))
+    timeline.audio(bytes(2 * 8000 * len(spoken)))
+    assert not timeline.missing()
+
+
+def test_it_halts_at_the_next_word_where_ends_are_not_told() -> None:
+    timeline = Timeline(FORMAT)
+    send(timeline, "Hello brave world")
+    timeline.words((OpenWord("Hello", 0.0, 0.0), OpenWord("brave", 0.5, 0.5)))
+    seconds_of_audio(timeline, 0.2)
+    where = halting(timeline)
+    assert seconds_of_audio(timeline, 2.0) == 2_400
+    assert where == [4_000]
+    assert (timeline.spoken, timeline.cut) == (5, 4_000)
+
+
+# rewritten text
+
+
+def places(runs: list[Run], words: str) -> list[tuple[int, int]]:
+    """Return how far the text is spoken behind each word, and with how many words before the cut."""
+    timeline, found = Timeline(FORMAT), []
+    for run in runs:
+        timeline.sent(run)
+    for number, word in enumerate(words.split()):
+        timeline.words((WordTime(word, float(number), number + 1.0),))
+        seconds_of_audio(timeline, 1.0)
+        found.append((timeline.spoken, timeline.cut // 8_000))
+    return found
+
+
+def test_a_word_within_rewritten_text_is_no_place_to_go_on() -> None:
+    """All of what was rewritten would be said again, behind its first words."""
+    # "At https://foo.org now"
+    runs = [Run("At ", 0, 3), *spread(Run("foo dot org", 3, 18)), Run(" now", 18, 22)]
+    assert places(runs, "At foo dot org now") == [(2, 1), (2, 1), (2, 1), (18, 4), (22, 5)]
+    # "foo@x.org now"
+    runs = [Run("foo", 0, 3), *spread(Run(" at x dot org", 3, 9)), Run(" now", 9, 13)]
+    assert places(runs, "foo at x dot org now") == [(3, 1), (3, 1), (3, 1), (3, 1), (9, 5), (13, 6)]
+
+
+def test_rewritten_text_counts_at_its_end_however_it_was_sent() -> None:
+    cut = [Run("At ", 0, 3), Run("foo d", 3, 3), Run("ot or", 3, 3), Run("g", 3, 18), Run(" now", 18, 22)]
+    assert places(cut, "At foo dot org now") == [(2, 1), (2, 1), (2, 1), (18, 4), (22, 5)]
+    whole = [Run("At ", 0, 3), Run("foo dot org", 3, 18), Run(" now", 18, 22)]
+    assert places(whole, "At foo dot org now") == [(2, 1), (2, 1), (2, 1), (18, 4), (22, 5)]
+    spelled = [Run("At ", 0, 3), Run("<spell>A B</spell>", 3, 21), Run(" now", 21, 25)]
+    assert places(spelled, "At A B now") == [(2, 1), (2, 1), (2, 1), (25, 4)]
+
+
+def test_a_word_behind_which_a_filter_has_put_a_mark_is_whole() -> None:
+    runs = [Run("Dinner", 2, 8), Run(".", 8, 8), Run(" Well", 8, 13)]
+    assert places(runs, "Dinner. Well") == [(8, 1), (13, 2)]
+
+
+def test_where_the_word_before_was_not_found_rewritten_text_does_not_cover_it() -> None:
+    # "It is GIF https://foo.org now"
+    runs = [Run("It is GIF ", 0, 10), *spread(Run("foo dot org", 10, 25)), Run(" now", 25, 29)]
+    assert places(runs, "It is jiff foo dot org now")[2:] == [(5, 2), (5, 2), (5, 2), (25, 6), (29, 7)]
+
+
+def test_a_segment_or_a_piece_that_ends_in_rewritten_text_is_no_place_to_go_on() -> None:
+    timeline = Timeline(FORMAT)
+    for run in [Run("Look at ", 0, 8), *spread(Run("foo dot org", 8, 23)), Run(" now", 23, 27)]:
+        timeline.sent(run)
+    seconds_of_audio(timeline, 9.0)
+    timeline.words((WordTime("Look at foo", 0.0, 1.0),))
+    timeline.words((WordTime("dot", 1.0, 1.5),))
+    assert (timeline.spoken, timeline.cut) == (0, 0)
+    timeline.words((WordTime("org now", 1.5, 2.0),))
+    assert (timeline.spoken, timeline.cut) == (27, 16_000)
+    pieces = Timeline(FORMAT)
+    for run in [Run("Look at ", 0, 8), *spread(Run("foo dot org", 8, 23))]:
+        pieces.sent(run)
+    seconds_of_audio(pieces, 9.0)
+    pieces.chunk("Look at foo", 0.0, 1.0)
+    assert (pieces.spoken, pieces.cut) == (0, 0)
+    pieces.chunk("dot org", 1.0, 2.0)
+    assert (pieces.spoken, pieces.cut) == (23, 16_000)
+
+
+def test_a_segment_that_ends_in_a_word_that_is_not_found_is_no_place_to_go_on() -> None:
+    timeline = Timeline(FORMAT)
+    send(timeline, "It costs $3 today.")
+    seconds_of_audio(timeline, 9.0)
+    timeline.words((WordTime("It costs three", 0.0, 1.0),))
+    assert (timeline.spoken, timeline.cut) == (0, 0)
 
 
 # pieces without words
@@ -292,6 +422,74 @@ def test_words_that_are_not_in_the_text_take_no_room_and_two_that_are_bring_it_b
 def test_a_word_that_the_vendor_rewrote_is_not_found_further_on(text: str, words: list[str], covered: str) -> None:
     """A stream that takes over at a later word would leave out what lies between."""
     assert max(end for _, _, end in spoken_by(text, *words)) == len(covered)
+
+
+@pytest.mark.parametrize(
+    ("blank", "words"),
+    [
+        (" ", "It is $5=five_dollars a day or 30=thirty dollars a week."),
+        (" ", "It is 20%=twenty_percent off, that is twenty percent off now."),
+        (" ", "You owe $5=five million,=million_dollars I repeat, five million dollars. Pay!"),
+        (" ", "At 5=five p.m., so five p.m., not six."),
+        (" ", "He owes $500=five_hundred_dollars (five hundred dollars) today."),
+        (" ", "Rent is $900=nine_hundred_dollars a month, or 9,000=nine_thousand dollars a year, all in."),
+        (" ", "Drive 5=five km=kilometres or five kilometres more."),
+        ("", "3=三 点 开 会， 三 点 开 会。"),
+    ],
+)
+def test_no_word_is_passed_over_that_has_not_been_said(blank: str, words: str) -> None:
+    """Each word stands with what the vendor says in its place."""
+    both = [word.partition("=") for word in words.split()]
+    text = blank.join(written for written, _, _ in both)
+    timeline = Timeline(FORMAT)
+    send(timeline, text)
+    together, at, number = {(0, 0)}, 0, 0
+    for written, _, said in both:
+        *inner, last = (said or written).split("_")
+        at += len(written)
+        for word in [*inner, last]:
+            timeline.words((WordTime(word, float(number), number + 1.0),))
+            seconds_of_audio(timeline, 1.0)
+            number += 1
+            if word is last:
+                together.add((at, number))
+            assert (timeline.spoken, timeline.cut // 8_000) in together, (word, text[timeline.spoken :])
+        at += len(blank)
+    assert (timeline.spoken, timeline.cut // 8_000) == (len(text), number), "it is found again"
+
+
+def test_a_word_that_the_vendor_did_not_report_is_passed_over_only_with_several_words_behind_it() -> None:
+    text = "one two three four five six seven"
+    ends = [end for _, _, end in spoken_by(text, "one", "three", "four", "five", "six", "seven")]
+    assert ends == [3, 3, 3, 3, len("one two three four five six"), len(text)]
+    text = "one $2 three four five six seven eight nine"  # the words may be what it makes of the number
+    assert max(end for _, _, end in spoken_by(text, "one", "three", "four", "five", "six", "seven", "eight")) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("It costs $3.50 here and now", "It costs three dollars fifty here and now"),
+        ("It costs 1 000 euros here and now", "It costs mille euros here and now"),
+        ("Ask Siobhan about that now", "Ask shiv awn about that now"),
+        ("The GIF of NASA is here now", "The jiff of N A S A is here now"),
+        ("Call Dr. Lee or Mr Ray, e.g. right now", "Call doctor Lee or mister Ray for example right now"),
+        ("Take 5 x-ray scans right now", "Take five x ray scans right now"),
+        ("Room [sic] 5 <b>is</b> the best", "Room five is the best"),
+        ("Go 10 km at 5 mph & rest a lot", "Go ten kilometres at five miles an hour and rest a lot"),
+    ],
+)
+def test_what_the_vendor_says_otherwise_does_not_stop_the_timeline(text: str, said: str) -> None:
+    assert max(end for _, _, end in spoken_by(text, *said.split())) == len(text)
+
+
+def test_a_piece_that_the_vendor_rewrote_is_what_the_words_behind_it_follow() -> None:
+    timeline = Timeline(FORMAT)
+    send(timeline, "It costs $3. Ask about it now")
+    timeline.chunk("It costs three dollars.", 0.0, 1.0)
+    timeline.words((WordTime("Ask", 1.0, 1.5),))
+    [about] = timeline.words((WordTime("about", 1.5, 2.0),))
+    assert (about.start, about.end) == (17, 22)
 
 
 @pytest.mark.parametrize("text", ["a b a b a", "the the the", "1 2 1 2", "naïve Straße STRASSE"])

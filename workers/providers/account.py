@@ -4,6 +4,9 @@ import os
 import re
 from urllib.parse import urlsplit, urlunsplit
 
+from websockets.exceptions import InvalidURI
+from websockets.uri import parse_uri
+
 from saystream.common.errors import Action, InvalidSettings, Scope, VendorError
 from saystream.common.settings import ProviderSettings
 
@@ -28,7 +31,7 @@ class Account:
         prefixed: whether the prefix was there.
 
     Raises:
-        InvalidSettings: no key, or one that cannot be.
+        InvalidSettings: no key, or one that cannot be; a URL that is no WebSocket's.
     """
 
     def __init__(self, vendor: str, name: str, settings: ProviderSettings, variable: str, prefix: str = "") -> None:
@@ -39,6 +42,8 @@ class Account:
             raise InvalidSettings(f"providers.{name}: no API key: set providers.{name}.api_key or {variable}")
         if not self.key.isascii() or not self.key.isprintable() or " " in self.key:
             raise InvalidSettings(f"providers.{name}: the API key holds characters that no key has")
+        if settings.url is not None and not _is_websocket(settings.url):
+            raise InvalidSettings(f"providers.{name}.url is no WebSocket URL: write wss://host or ws://host:port")
         self._key = re.compile(re.escape(self.key), re.IGNORECASE)
 
     def said(self, text: object) -> str:
@@ -86,10 +91,13 @@ class Account:
 
 def address(url: str | None, public: str, path: str) -> str:
     """Return where to connect: at the vendor's path, unless the settings give one of their own."""
+    parts = urlsplit(url or public)
+    return urlunsplit(parts._replace(path=path)) if parts.path in ("", "/") else url or public
+
+
+def _is_websocket(url: str) -> bool:
+    """Tell whether a URL can be connected to, by the library that does it; whether anybody is there shows later."""
     try:
-        parts = urlsplit(url or public)
-        if parts.path in ("", "/"):
-            return urlunsplit(parts._replace(path=path))
-    except ValueError:  # whoever connects says so
-        pass
-    return url or public
+        return bool(parse_uri(url).host) and url.isprintable() and " " not in url
+    except (InvalidURI, ValueError):
+        return False

@@ -48,6 +48,12 @@ class WordTime(NamedTuple):
     end_s: float
 
 
+class OpenWord(WordTime):
+    """A word of which the vendor has not told where it ends: not before ``end_s``, nor behind the next word's start."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class WordTimes:
     """When words are spoken; before or after the audio that they describe."""

@@ -24,6 +24,7 @@ from saystream.workers.providers.base import (
     Finished,
     Frame,
     Handshake,
+    OpenWord,
     Protocol,
     Provider,
     Released,
@@ -280,7 +281,7 @@ def _words(stream: StreamKey, message: Mapping[str, Any]) -> list[VendorEvent]:
         if start_s is None and stop_s is None:  # at 0.0 it would count as spoken before it is heard
             raise KeyError("start_s")
         start = 0.0 if start_s is None else reading.seconds(start_s)  # as the SDK does
-        word = WordTime(text, start, start if stop_s is None else reading.seconds(stop_s))
+        word = OpenWord(text, start, start) if stop_s is None else WordTime(text, start, reading.seconds(stop_s))
     except reading.MALFORMED as error:
         return [Warned(reading.unreadable(error))]
     return [WordTimes(stream, (word,))]

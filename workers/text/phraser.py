@@ -122,6 +122,7 @@ class Phraser:
         #: Words to look at closely; None where all are, for what follows them.
         self._bound = None if self._lexicon.loose_marks else self._lexicon.bonds
         self._pending = Stretch()
+        self._parting: tuple[Run, ...] = ()  # blanks at a mark, which part the phrase before it from the next one
         self._wholes: list[tuple[int, int]] = []  # where in what is pending a `Whole` lies
         self._behind_whole = False
         self._wanted = rule.first_words
@@ -156,6 +157,8 @@ class Phraser:
                 self._append_whole(item)
             else:
                 self._take(len(self._pending.text), given)
+                if not self._parting and not self._early:
+                    self._parting = (Run(" ", item.start, item.start),)
                 given.append(item)
                 continue
             self._advance(given)
@@ -221,8 +224,10 @@ class Phraser:
     def _take(self, end: int, given: list[Phrase | Pause | Flush]) -> None:
         runs = tuple(self._pending.take(end))
         if text := " ".join("".join([run.text for run in runs]).split()):
-            given.append(Phrase(text, runs, _first(runs), _last(runs)))
-            self._early, self._first_at = False, None
+            given.append(Phrase(text, (*self._parting, *runs), _first(runs), _last(runs)))
+            self._early, self._first_at, self._parting = False, None, ()
+        elif runs:
+            self._parting = runs
         rest = self._pending.text
         lead = len(rest) - len(rest.lstrip())
         if lead > _LEADING:

@@ -14,6 +14,7 @@ from saystream.workers.providers.base import (
     Cancel,
     Failed,
     Finished,
+    OpenWord,
     Released,
     Started,
     StreamSpec,
@@ -105,7 +106,7 @@ def test_what_the_vendor_says_is_told_in_our_words() -> None:
     assert events == [
         Started(stream, 24000),
         WordTimes(stream, (WordTime("Hi", 0.1, 0.4),)),
-        WordTimes(stream, (WordTime("you", 0.5, 0.5),)),
+        WordTimes(stream, (OpenWord("you", 0.5, 0.5),)),
         AudioData(stream, b"\1\2"),
         Finished(stream),
     ]
@@ -138,6 +139,17 @@ def test_what_is_missing_or_odd_about_words_costs_no_audio(frame: str, told: lis
             case _:
                 heard.append("warned")
     assert heard == told
+
+
+def test_a_word_of_which_the_end_is_not_told_has_not_ended_where_it_begins() -> None:
+    protocol = sequential()
+    protocol.open(SPEC)
+    said: list[type[WordTime]] = []
+    for rest in ('"start_s":1', '"start_s":1,"stop_s":null', '"start_s":1,"stop_s":2'):
+        [event] = protocol.receive(f'{{"type":"text","text":"x",{rest}}}')
+        assert isinstance(event, WordTimes)
+        said += map(type, event.words)
+    assert said == [OpenWord, OpenWord, WordTime]
 
 
 @pytest.mark.parametrize(

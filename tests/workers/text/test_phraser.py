@@ -296,6 +296,17 @@ def test_a_phrase_covers_rewritten_text_at_its_end() -> None:
 # the clock
 
 
+@pytest.mark.parametrize(
+    ("parts", "whole"),
+    [(["Now ", Flush(0, 0), "-5 degrees."], "Now -5 degrees."), (["Now", Flush(0, 0), "-5"], "Now -5")],
+)
+def test_what_a_mark_parts_is_parted_in_what_the_phrases_are_made_of(parts: list[str | Item], whole: str) -> None:
+    """The vendor gets two messages; in a text without the blank, a sign would belong to the word before it."""
+    phrases = [out for out in out_of(items_of(parts), "en") if isinstance(out, Phrase)]
+    assert "".join(phrase.whole for phrase in phrases) == whole
+    assert not any(phrase.text[0].isspace() for phrase in phrases)
+
+
 def test_a_pause_sends_the_whole_words_that_wait_and_keeps_the_rest() -> None:
     phraser = Phraser(PhraseRule(first_words=8, pause_ms=40), "en")
     assert phraser.feed([Run("one two thr", 0, 11)], 1.0) == []
