@@ -4,6 +4,7 @@ The environment wins over the file: ``SAYSTREAM_REDIS_URL``, ``SAYSTREAM_WORKER_
 ``SAYSTREAM_PROVIDERS__GRADIUM__API_KEY``.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from saystream.common.errors import InvalidSettings
-from saystream.common.request import describe
+from saystream.common.setting_names import PREFIX, check_variables, describe
 from saystream.common.text_rules import TextRules
 
 DEFAULT_FILE = Path("saystream.toml")
@@ -170,7 +171,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="SAYSTREAM_",
+        env_prefix=PREFIX,
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
@@ -222,7 +223,7 @@ def load(file: Path | None = None, **given: Any) -> Settings:
         file: the TOML file; ``saystream.toml`` in the working directory, if there is one, when not given.
 
     Raises:
-        InvalidSettings: naming the file and each wrong field.
+        InvalidSettings: naming the file and each wrong field, or each variable whose name is that of no setting.
     """
     path = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
     if path is not None and not path.is_file():
@@ -238,10 +239,12 @@ def load(file: Path | None = None, **given: Any) -> Settings:
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             return named["init_settings"], named["env_settings"], TomlConfigSettingsSource(settings_cls, path)
 
+    if wrong := check_variables(Settings, os.environ):
+        raise InvalidSettings(f"settings from the environment: {'; '.join(wrong)}")
     where = f"{path} and the environment" if path else "the environment"
     try:
         return FromFile(**given)
     except ValidationError as error:
-        raise InvalidSettings(f"settings from {where}: {describe(error)}") from error
-    except ValueError as error:  # not TOML at all, or a variable that is not JSON where JSON is due
+        raise InvalidSettings(f"settings from {where}: {describe(Settings, error)}") from error
+    except ValueError as error:  # not TOML at all
         raise InvalidSettings(f"settings from {where}: {error}") from error

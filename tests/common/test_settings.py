@@ -99,9 +99,16 @@ def test_a_provider_can_come_from_the_environment_alone(monkeypatch: pytest.Monk
     [
         ("shards = 0", r"shards: .*greater than or equal to 1"),
         ("shards = 16385", r"shards: .*less than or equal to 16384"),
-        ("shard = 1", r"shard: Extra inputs are not permitted"),
+        ("shard = 1", r"shard: there is no such setting; is it shards\?"),
         ("redis_timeout_s = 0", r"redis_timeout_s: .*greater than 0"),
-        ("[worker]\nslotz = 1", r"worker.slotz: Extra inputs are not permitted"),
+        ("[worker]\nslotz = 1", r"worker\.slotz: there is no such setting; is it slots\?"),
+        ("[wroker]\nslots = 1", r"wroker: there is no such setting; is it worker\?"),
+        ("[worker]\nvolume = 1", r"worker\.volume: there is no such setting, only slots, lease_s, "),
+        ("[providers.acme]\nurll = 'x'", r"providers\.acme\.urll: there is no such setting; is it url\?"),
+        (
+            "[providers.a]\n[voices.a]\nprovider = 'a'\nvoice_id = 'x'\ntext.markdwn = true",
+            r"voices\.a\.text\.markdwn: there is no such setting; is it markdown\?",
+        ),
         ("[worker]\nlease_s = 'long'", r"worker.lease_s: .*valid number"),
         ("[limits]\ntoken_bytes = 0", r"limits.token_bytes"),
         ("[providers.gradium]\nmin = 3\nmax = 2", r"providers.gradium: min = 3 is more than max = 2"),
@@ -131,6 +138,109 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAYSTREAM_WORKER__SLOTS", "many")
     with pytest.raises(InvalidSettings, match=r"settings from the environment: worker\.slots: "):
         load()
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("SAYSTREAM_WORKER_SLOTS", "SAYSTREAM_WORKER__SLOTS"),
+        ("SAYSTREAM_WOKER__SLOTS", "SAYSTREAM_WORKER__SLOTS"),
+        ("SAYSTREAM_WORKER__SLOTZ", "SAYSTREAM_WORKER__SLOTS"),
+        ("SAYSTREAM_REDIS_ULR", "SAYSTREAM_REDIS_URL"),
+        ("SAYSTREAM_REDIS_URL__X", "SAYSTREAM_REDIS_URL"),
+        ("SAYSTREAM_LIMITS_OUTPUT_S", "SAYSTREAM_LIMITS__OUTPUT_S"),
+        ("SAYSTREAM_PROVIDERS_GRADIUM_API_KEY", "SAYSTREAM_PROVIDERS__GRADIUM__API_KEY"),
+        ("SAYSTREAM_PROVIDERS__GRADIUM__API_KEI", "SAYSTREAM_PROVIDERS__GRADIUM__API_KEY"),
+        ("SAYSTREAM_PROVIDER__ACME__API_KEY", "SAYSTREAM_PROVIDERS__ACME__API_KEY"),
+        ("SAYSTREAM_PROVIDERS_MY_ACME_MAX", "SAYSTREAM_PROVIDERS__MY_ACME__MAX"),
+        ("SAYSTREAM_VOICES__ANNA__TEXT_MARKDOWN", "SAYSTREAM_VOICES__ANNA__TEXT__MARKDOWN"),
+        ("SAYSTREAM_SHARD", "SAYSTREAM_SHARDS"),
+        ("saystream_shard", "SAYSTREAM_SHARDS"),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_refused_with_the_nearest_that_is(
+    monkeypatch: pytest.MonkeyPatch, name: str, near: str
+) -> None:
+    monkeypatch.setenv(name, SECRET)
+    with pytest.raises(InvalidSettings) as raised:
+        load()
+    assert str(raised.value) == f"settings from the environment: {name} is no setting: is it {near}?"
+
+
+@pytest.mark.parametrize(
+    "name", ["SAYSTREAM_", "SAYSTREAM_FOO", "SAYSTREAM_VOICES__", "SAYSTREAM_WORKER__", "SAYSTREAM_TESTS"]
+)
+def test_a_variable_that_is_like_no_setting_is_refused_too(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, SECRET)
+    with pytest.raises(InvalidSettings, match=f"{name} is no setting: ") as raised:
+        load()
+    assert SECRET not in everything_shown(raised.value)
+
+
+def test_all_wrong_variables_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAYSTREAM_REDIS_ULR", "redis://somewhere")
+    monkeypatch.setenv("SAYSTREAM_WORKER_SLOTS", "5")
+    with pytest.raises(InvalidSettings, match=r"SAYSTREAM_REDIS_ULR .*; SAYSTREAM_WORKER_SLOTS "):
+        load()
+
+
+def test_variables_of_the_tests_and_of_kubernetes_are_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for service in ("SAYSTREAM", "SAYSTREAM_WORKER"):
+        for name, value in {
+            "SERVICE_HOST": "10.0.0.1",
+            "SERVICE_PORT": "80",
+            "SERVICE_PORT_HTTP": "80",
+            "PORT": "tcp://10.0.0.1:80",
+            "PORT_80_TCP": "tcp://10.0.0.1:80",
+            "PORT_80_TCP_PROTO": "tcp",
+            "PORT_80_TCP_PORT": "80",
+            "PORT_80_TCP_ADDR": "10.0.0.1",
+        }.items():
+            monkeypatch.setenv(f"{service}_{name}", value)
+    monkeypatch.setenv("SAYSTREAM_TEST_REDIS", "docker")
+    monkeypatch.setenv("SAYSTREAM_CHAOS", "brief.json")
+    assert load().model_dump() == Settings().model_dump()
+
+
+def test_a_port_that_kubernetes_has_not_set_is_somebodys_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAYSTREAM_REDIS_PORT", "6379")
+    with pytest.raises(InvalidSettings, match="SAYSTREAM_REDIS_PORT is no setting"):
+        load()
+
+
+def test_what_an_operator_names_goes_by_variables_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAYSTREAM_VOICES__Narrator__FALLBACK", '["clerk"]')
+    monkeypatch.setenv("SAYSTREAM_VOICES__NARRATOR__TEXT__MARKDOWN", "false")
+    monkeypatch.setenv("saystream_voices__clerk__provider", "gradium")
+    monkeypatch.setenv("SAYSTREAM_VOICES__CLERK__VOICE_ID", "7")
+    monkeypatch.setenv("SAYSTREAM_VOICES__CLERK__SETTINGS__SPEED", "1.2")
+    monkeypatch.setenv("SAYSTREAM_PROVIDERS__GRADIUM__OPTIONS__MODE", "single")
+    settings = load(write(COMPLETE))
+    narrator, clerk = settings.voices["narrator"], settings.voices["clerk"]
+    assert (narrator.fallback, narrator.text.markdown) == (("clerk",), False)
+    assert (clerk.voice_id, clerk.settings) == ("7", {"speed": "1.2"})
+    assert settings.providers["gradium"].options == {"mode": "single"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("SAYSTREAM_VOICES__NARRATOR__FALLBACK", "clerk", "is to be JSON: a list, such as '"),
+        ("SAYSTREAM_VOICES__NARRATOR__FALLBACK", '"clerk"', "is to be JSON: a list, such as '"),
+        ("SAYSTREAM_VOICES__NARRATOR__FALLBACK", "", "is to be JSON: a list, such as '"),
+        ("SAYSTREAM_VOICES__NARRATOR", "clerk", "is to be JSON: a table, such as '"),
+        ("SAYSTREAM_VOICES", "clerk", "is to be JSON: a table, such as '"),
+        ("SAYSTREAM_WORKER", "[1]", "is to be JSON: a table, such as '"),
+        ("SAYSTREAM_PROVIDERS__GRADIUM__OPTIONS", "single", "is to be JSON: a table, such as '"),
+    ],
+)
+def test_a_variable_that_must_be_json_is_named_with_what_to_write(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidSettings) as raised:
+        load(write(COMPLETE))
+    assert f"settings from the environment: {name} {message}" in str(raised.value)
 
 
 def test_a_voice_of_an_unknown_provider_is_named_with_the_providers_there_are() -> None:
@@ -166,7 +276,7 @@ def test_a_directory_is_no_file() -> None:
 
 def test_a_variable_that_should_be_json_and_is_not_is_refused_without_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAYSTREAM_PROVIDERS", f"{{not json {SECRET}")
-    with pytest.raises(InvalidSettings, match="providers") as raised:
+    with pytest.raises(InvalidSettings, match="SAYSTREAM_PROVIDERS is to be JSON") as raised:
         load()
     assert SECRET not in everything_shown(raised.value)
 
