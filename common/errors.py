@@ -21,6 +21,7 @@
     │   ├── TokensLost
     │   ├── AudioLost
     │   ├── TextGone
+    │   ├── TextIncomplete
     │   ├── UnknownTurn
     │   └── Fenced
     ├── UnknownLetter
@@ -92,6 +93,10 @@ class AudioLost(TurnError):
 
 class TextGone(TurnError):
     """Its text is no longer in Redis, so that it cannot be spoken again."""
+
+
+class TextIncomplete(TurnError):
+    """Its producer had not sent all of its text when it failed."""
 
 
 class UnknownTurn(TurnError):

@@ -13,9 +13,9 @@ from urllib.parse import quote
 from saystream.common.errors import InvalidInput
 from saystream.common.ids import TurnRef, shard_of
 
-#: String: how many shards there are; written by the first process.
+#: String: how many shards there are; written by the first worker, or by the first producer that opens a turn.
 SHARDS = "saystream:shards"
-#: Set: the names of the voices that workers speak.
+#: Sorted set: the names of the voices that workers speak, and until when each counts, by the clock of Redis (ms).
 VOICES = "saystream:voices"
 #: The consumer group of the dispatch streams.
 GROUP = "workers"

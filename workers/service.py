@@ -11,10 +11,10 @@ from saystream.common.audio import AudioFormat
 from saystream.common.backoff import DICE
 from saystream.common.errors import InvalidInput, RedisUnavailable
 from saystream.common.ledger import Claim, Ledger, Message, Refusal
-from saystream.common.reports import Reports, WorkerReport
 from saystream.common.settings import Settings
 from saystream.common.states import State
 from saystream.workers.leases import Held
+from saystream.workers.others import Others
 from saystream.workers.text.pipeline import Pipeline
 from saystream.workers.text.script import Script
 from saystream.workers.tokens import TokenReader
@@ -24,10 +24,16 @@ from saystream.workers.writer import Writer
 
 log = logging.getLogger(__name__)
 
-#: Before a turn is left to a worker that knows its voice: a moment, in seconds, in which that one can come to ask; and
-#: the attempts for which this is done.
-_PASS_ON_S = (0.05, 0.2)
-_PASS_ON_ATTEMPTS = 20
+#: A turn whose voice we do not know stays here for a moment, in seconds, before it is left to others: one that knows
+#: the voice, and has room, can come to ask meanwhile. Where none has room, or we cannot tell, it will take longer, and
+#: nobody is to be kept busy with it.
+_ROOM_S = (0.05, 0.2)
+_NO_ROOM_S = (0.3, 0.6)
+#: Such a turn fails when for so long, in seconds, no worker has been there that speaks its voice. The first is for a
+#: voice that none has ever spoken, as far as is known; the second for one that some have, who may be on their way
+#: back, as may their vendors.
+_UNKNOWN_S = 5.0
+_GONE_S = 60.0
 
 
 class Service:
@@ -35,7 +41,7 @@ class Service:
 
     Args:
         worker: its name.
-        settings, voices, ledger, reports, writer, reader: the worker's.
+        settings, voices, ledger, others, writer, reader: the worker's.
     """
 
     def __init__(
@@ -44,12 +50,12 @@ class Service:
         settings: Settings,
         voices: Mapping[str, Voice],
         ledger: Ledger,
-        reports: Reports,
+        others: Others,
         writer: Writer,
         reader: TokenReader,
     ) -> None:
         self._worker, self._settings, self._voices = worker, settings, voices
-        self._ledger, self._reports, self._writer, self._reader = ledger, reports, writer, reader
+        self._ledger, self._others, self._writer, self._reader = ledger, others, writer, reader
         self._claims = itertools.count(1)
 
     async def speak(self, held: Held) -> str:
@@ -96,18 +102,27 @@ class Service:
             return await self._ledger.claim(message, owner, attempts=attempts, format=format)
 
     async def _leave_or_fail(self, message: Message) -> str:
-        """Leave a turn to a worker that knows its voice, in the format that it has there; it fails if there is none."""
-        others = await self.others()
-        rates = [other.voices[message.voice] for other in others if message.voice in other.voices]
-        if rates:
-            await asyncio.sleep(DICE.uniform(*_PASS_ON_S))
-        claim = await self._claim(message, AudioFormat(sample_rate=rates[0]) if rates else AudioFormat())
+        """Leave a turn to workers that know its voice; it fails if for some time none has been there that does."""
+        name = message.voice
+        others = await self._others.now()
+        speaking = [other for other in others or () if name in other.voices]
+        patience_s = None if others is None or speaking else await self._patience_s(name)
+        room = any(other.room for other in speaking)
+        await asyncio.sleep(DICE.uniform(*(_ROOM_S if room else _NO_ROOM_S)))
+        nobody_ms = None if patience_s is None else round(patience_s * 1000)
+        if await self._ledger.pass_on(message, self._worker, nobody_ms=nobody_ms):
+            return f"left to others: voice {name!r} is not known here"
+        claim = await self._claim(message, AudioFormat())
         if isinstance(claim, Refusal):
             return f"not taken: {claim}"
-        if rates and claim.attempt <= _PASS_ON_ATTEMPTS:
-            await self._ledger.release(claim)
-            return f"left to others: voice {message.voice!r} is not known here"
-        return await self._fail(claim, f"voice {message.voice!r} is none of: {', '.join(sorted(self._voices))}")
+        return await self._fail(claim, f"voice {name!r} is none of: {', '.join(sorted(self._voices))}")
+
+    async def _patience_s(self, voice: str) -> float | None:
+        """Return how long a turn waits for somebody who speaks its voice; None: we cannot know that now."""
+        try:
+            return _GONE_S if voice in await self._ledger.voices() else _UNKNOWN_S
+        except (RedisUnavailable, ResponseError):
+            return None
 
     async def _fail(self, claim: Claim, cause: str) -> str:
         """End a turn before any of it is spoken."""
@@ -117,20 +132,10 @@ class Service:
     async def pass_on(self, messages: Sequence[Message]) -> None:
         """Let other workers have turns that were given to us, and that we have not begun."""
         for message in messages:
-            voice = self._voices.get(message.voice)
             try:
-                claim = await self._claim(message, voice.format if voice else AudioFormat())
-                if isinstance(claim, Claim):
-                    await self._ledger.release(claim)
+                await self._ledger.pass_on(message, self._worker)
             except RedisUnavailable as error:
                 log.info("! turns not given back, their lease will end: %s", error)
                 return
             except Exception as error:  # whatever it is, it is about this turn alone
                 log.warning("! %s not given back, its lease will end: %s", message.ref.turn, error)
-
-    async def others(self) -> tuple[WorkerReport, ...]:
-        """Return the other workers that are there, as far as we can know."""
-        try:
-            return (await self._reports.read()).beside(self._worker)
-        except (RedisUnavailable, ResponseError):
-            return ()

@@ -41,6 +41,10 @@ _GIVE_BACK_S = 1.0
 _FATAL = (InvalidToken, TurnTooLong)
 
 
+class TooLate(SaystreamError):
+    """The turn could not begin to be spoken in time."""
+
+
 class Attempt:
     """One worker's try at a turn.
 
@@ -76,6 +80,7 @@ class Attempt:
         self._route = Route([voice.name for voice in self._voices], streams, self._opens_at)
         self._spoke = voice.name  # who listeners think speaks
         self._at_word: asyncio.Event | None = None  # it is to halt at the end of a word
+        self._speech: Speech | None = None  # the last that was begun
         self.ending = False
 
     async def run(self) -> str:
@@ -125,6 +130,7 @@ class Attempt:
         """
         stopped = asyncio.create_task(self._text.until_stopped(), name=f"end of {self._claim.ref.turn}")
         speaking = asyncio.create_task(self._speak(), name=f"speech of {self._claim.ref.turn}")
+        deadline = asyncio.create_task(self._expire(), name=f"deadline of {self._claim.ref.turn}")
         try:  # no TaskGroup: before Python 3.13 an error within one can hide that we are cancelled
             await asyncio.wait([stopped, speaking], return_when=asyncio.FIRST_COMPLETED)
             self.ending = True
@@ -133,8 +139,22 @@ class Attempt:
             return speaking.result()
         except _FATAL as error:
             return State.FAILED, str(error)
+        except TooLate as error:
+            return State.EXPIRED, str(error)
         finally:
-            await drop([stopped, speaking])
+            await drop([stopped, speaking, deadline])
+
+    async def _expire(self) -> None:
+        """End a turn that waits for a vendor when it should have begun. How late its text is, is up to its producer."""
+        if (left_ms := self._claim.start_within_ms_left) is not None:
+            await asyncio.sleep(left_ms / 1000)
+            if await self._any_text() and not self._started:
+                self._text.stop(TooLate("no vendor was free in time"))
+
+    @property
+    def _started(self) -> bool:
+        """Whether a vendor has been ready to speak."""
+        return self._timeline.position > self._claim.cut or (self._speech is not None and self._speech.got.is_set())
 
     async def _speak(self) -> tuple[State, str]:
         """Have the text spoken by the voice, or by those that go on when it fails."""
@@ -212,6 +232,7 @@ class Attempt:
 
         race = Race(begin)
         first, hedge, after_ms = speech(voice), voice.hedge, voice.settings.hedge_ms
+        self._speech = first
         if hedge is None or after_ms is None:
             return await first.run()
         return await hedged(race, first, lambda: speech(hedge), self._any_text, after_ms / 1000)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from redis.exceptions import ResponseError
 
@@ -32,14 +32,17 @@ async def keep_house(
 ) -> None:
     """Put off the expiry of what is in use, make our voices known, forget the dead; for ever."""
     while True:
-        try:
-            await ledger.announce(voices)
-            await ledger.keep(running())
-            for queue in queues:
-                await queue.forget_the_dead(_FORGET_MS)
-        except (RedisUnavailable, ResponseError) as error:
-            log.warning("! housekeeping put off: %s", error)
+        # Side by side: they are about different keys, in a cluster about different servers, and one may hang.
+        chores = [ledger.announce(voices), ledger.keep(running())]
+        await asyncio.gather(*map(_tried, [*chores, *(queue.forget_the_dead(_FORGET_MS) for queue in queues)]))
         await asyncio.sleep(min(_HOUSEKEEPING_S, ledger.bounds.retention_ms / 4000))
+
+
+async def _tried(chore: Awaitable[None]) -> None:
+    try:
+        await chore
+    except (RedisUnavailable, ResponseError) as error:
+        log.warning("! housekeeping put off: %s", error)
 
 
 async def expire_late(ledger: Ledger, shard: int) -> None:

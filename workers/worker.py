@@ -26,6 +26,7 @@ from saystream.workers.dispatch import Dispatch
 from saystream.workers.hand_off import HandOff
 from saystream.workers.leases import Held, LeaseLost, Leases
 from saystream.workers.line import OutboxFull
+from saystream.workers.others import Others
 from saystream.workers.providers import registry
 from saystream.workers.providers.base import Provider
 from saystream.workers.service import Service
@@ -102,9 +103,8 @@ class Worker:
             for name, provider in self._providers.items():
                 self._accounts[name] = await self._open(stack, name, provider)
             self._voices = voices.build(settings.voices, self._accounts)
-            self._service = Service(
-                self.name, settings, self._voices, self._ledger, self._reports, self._writer, reader
-            )
+            self._others = Others(self._reports, self.name)
+            self._service = Service(self.name, settings, self._voices, self._ledger, self._others, self._writer, reader)
             queues = [await self._join(stack, shard) for shard in range(settings.shards)]
             self._leases = [Leases(queue, settings.worker.lease_s) for queue in queues]
             try:
@@ -116,7 +116,6 @@ class Worker:
 
     async def _work(self, queues: list[Queue], stop: asyncio.Event) -> None:
         ledger, worker = self._ledger, self.settings.worker
-        share = max(1, self.slots // self.settings.shards)
         async with asyncio.TaskGroup() as group:
             beside: list[Coroutine[Any, Any, None]] = [
                 *(leases.keep() for leases in self._leases),
@@ -129,7 +128,13 @@ class Worker:
             loops = [
                 group.create_task(
                     Dispatch(
-                        queue, self._slots, share, worker.lease_s, self._unwell, self._take, self._service.pass_on
+                        queue,
+                        self._slots,
+                        self.settings.shards,
+                        worker.lease_s,
+                        self._unwell,
+                        self._take,
+                        self._service.pass_on,
                     ).run(),
                     name="dispatch",
                 )
@@ -185,7 +190,7 @@ class Worker:
         """
         if any(account.healthy for account in self._accounts.values()):
             return False
-        return any(other.voices for other in await self._service.others())
+        return any(other.voices for other in await self._others.lately())
 
     def _take(self, message: Message) -> None:
         held = self._leases[message.shard].take(message)

@@ -61,7 +61,9 @@ class Claim:
     """The right to publish: an attempt at a turn.
 
     Audio goes on at sample ``cut``; the text goes on at character ``spoken``. The entries of this attempt have the ids
-    ``entry(1)``, ``entry(2)``, …; `begin` or `splice` was ``entry(0)``, and names the ``owner``.
+    ``entry(1)``, ``entry(2)``, …; `begin` or `splice` was ``entry(0)``, and names the ``owner``. The turn's first
+    sample has to be published within ``start_within_ms_left``, which may be 0 or less; None: there is no deadline, or
+    it has started.
     """
 
     message: Message
@@ -72,6 +74,7 @@ class Claim:
     format: AudioFormat
     cut: int
     spoken: int
+    start_within_ms_left: int | None = None
 
     @property
     def ref(self) -> TurnRef:
@@ -121,6 +124,8 @@ class DeadLetter:
     Args:
         id: unique among all shards.
         at_ms: when it failed, in milliseconds since 1970.
+        tokens: how many token events of it were in Redis then; what its producer had not sent yet was never there.
+        whole: whether the end of its text was among them.
         text: what the producer had said of it, as far as it is still in Redis; empty in a list.
     """
 
@@ -131,4 +136,6 @@ class DeadLetter:
     samples: int
     spoken: int
     at_ms: int
+    tokens: int
+    whole: bool
     text: str = ""

@@ -4,7 +4,7 @@ import re
 from heapq import merge
 from itertools import islice
 
-from saystream.common.errors import TextGone, UnknownLetter
+from saystream.common.errors import TextGone, TextIncomplete, UnknownLetter
 from saystream.common.events import EndOfText, Fields, Seal, Text, TokenEvent
 from saystream.common.ids import EntryId, TurnRef, turn_id
 from saystream.common.keys import ShardKeys
@@ -17,8 +17,9 @@ from saystream.common.redis_client import call
 from saystream.common.request import TurnRequest
 
 _ID = re.compile(r"(\d{1,5}):(\d{1,19}-\d{1,19})", re.ASCII)
-#: More token events than a turn can have.
-_ALL = 1_000_000
+#: Neighbouring texts are said again as one of up to so many characters, which fits into one token event: a script that
+#: wrote each of many small ones would hold up all of Redis for so long.
+_TOGETHER = 4_096
 
 
 async def newest(steps: Steps, count: int) -> list[DeadLetter]:
@@ -45,10 +46,12 @@ async def drop(steps: Steps, letter: str) -> None:
     await call(steps.redis, "XDEL", ShardKeys(shard).dead, str(entry))
 
 
-async def redrive(steps: Steps, bounds: Bounds, letter: str, *, rest: bool) -> Opened:
+async def redrive(steps: Steps, bounds: Bounds, letter: str, *, rest: bool, incomplete: bool) -> Opened:
     """Speak the turn of a letter again; see `Ledger.redrive`."""
     found = await read(steps, letter)
     said = still_to_say(found, await events(steps, found.request.ref), rest=rest)
+    if not (found.whole or incomplete):
+        raise TextIncomplete(found.request.turn)
     opened = await open_turn(steps, bounds, again(found), said)
     await drop(steps, letter)
     return opened
@@ -56,8 +59,8 @@ async def redrive(steps: Steps, bounds: Bounds, letter: str, *, rest: bool) -> O
 
 async def events(steps: Steps, ref: TurnRef) -> list[TokenEvent]:
     """Read what a producer said of a turn, as far as it is still in Redis."""
-    found = await tokens.read(steps.redis, steps.keys(ref.session).tokens(ref.turn), 0, _ALL)
-    return [event for _, event in found if not isinstance(event, Seal | EndOfText)]
+    found = await tokens.read_all(steps.redis, steps.keys(ref.session).tokens(ref.turn))
+    return [event for event in found if not isinstance(event, Seal | EndOfText)]
 
 
 def again(letter: DeadLetter) -> TurnRequest:
@@ -81,14 +84,26 @@ def still_to_say(letter: DeadLetter, said: list[TokenEvent], *, rest: bool) -> l
     kept: list[TokenEvent] = []
     for event in said:
         if isinstance(event, Text):
-            if event.text[skip:]:
-                kept.append(Text(event.text[skip:]))
+            if text := event.text[skip:]:
+                before = kept[-1] if kept else None
+                if isinstance(before, Text) and len(before.text) + len(text) <= _TOGETHER:
+                    kept[-1] = Text(before.text + text)
+                else:
+                    kept.append(Text(text))
             skip = max(0, skip - len(event.text))
         elif kept:
             kept.append(event)
     if not kept:
-        raise TextGone(letter.request.turn, "It was spoken to its end." if said and rest else "")
+        raise TextGone(letter.request.turn, _why_nothing(letter, said))
     return [*kept, EndOfText()]
+
+
+def _why_nothing(letter: DeadLetter, said: list[TokenEvent]) -> str:
+    if letter.tokens <= letter.whole:  # the end of a text is a token event, too
+        return "It had no text." if letter.whole else "None of its text had been sent when it failed."
+    if not said:
+        return ""
+    return "It was spoken to its end." if letter.whole else "All of its text that had been sent was spoken."
 
 
 def _letter(shard: int, entry_id: bytes, fields: Fields, text: str = "") -> DeadLetter:
@@ -100,6 +115,8 @@ def _letter(shard: int, entry_id: bytes, fields: Fields, text: str = "") -> Dead
         attempts=int(fields[b"attempts"]),
         samples=int(fields[b"samples"]),
         spoken=int(fields[b"spoken"]),
+        tokens=int(fields[b"tokens"]),
+        whole=fields[b"whole"] == b"1",
         at_ms=entry.major,  # dead letters have ids of Redis' own, from its clock
         text=text,
     )

@@ -43,10 +43,22 @@ end
 
 local LATE = 'could not start in time'
 
+-- How many token events of a turn are there, and whether the last of them is the end of its text.
+local function said(turn)
+  for _, entry in ipairs(redis.pcall('XREVRANGE', tokens_key(turn), '+', '-', 'COUNT', 2)) do
+    local event = to_table(entry[2])
+    if not event.seal then return entry[1]:match('^%d+'), event['end'] and 1 or 0 end
+  end
+  return 0, 0
+end
+
+-- The letter says whether it has the whole text: a producer that learns of the failure keeps the rest of it to itself.
 local function bury(turn, fields, samples, spoken, cause)
+  local tokens, whole = said(turn)
   redis.call('XADD', DEAD, 'MAXLEN', '~', 10000, '*', 'turn', turn, 'session', ARGV[3], 'cause', cause,
-    'attempts', fields.attempt, 'request', fields.request, 'samples', samples, 'spoken', spoken)
-  touch_shared(DEAD, fields.retention_ms)
+    'attempts', fields.attempt, 'request', fields.request, 'samples', samples, 'spoken', spoken,
+    'tokens', tokens, 'whole', whole)
+  prolong(DEAD, fields.retention_ms)
 end
 
 -- The session's turn has ended: let the next one that still wants to speak do so. Turns that have ended while they waited get

@@ -10,11 +10,11 @@ from saystream.common.redis_client import Client, call
 OLDEST = (6, 2)
 
 
-async def greet(redis: Client, shards: int, *, settle: bool = True) -> None:
-    """Make sure that this Redis can be used with so many shards.
+async def greet(redis: Client, shards: int, *, settle: bool = True) -> bool:
+    """Make sure that this Redis can be used with so many shards; returns whether that number is written down.
 
     Args:
-        settle: whether that number is written down where nobody has yet. Who only looks around must not decide it.
+        settle: whether to write it down where nobody has yet. Who only looks around, or interrupts, must not decide it.
 
     Raises:
         RedisUnavailable: it does not answer, or is too old; the sentence says where it is and what to do.
@@ -22,7 +22,9 @@ async def greet(redis: Client, shards: int, *, settle: bool = True) -> None:
     """
     try:
         await _check_version(redis)
-        await (agree_on_shards if settle else check_shards)(redis, shards)
+        if settle:
+            await agree_on_shards(redis, shards)
+        return settle or await check_shards(redis, shards)
     except RedisUnavailable as error:
         raise RedisUnavailable(
             f"Redis at {redis.where} cannot be used: {str(error).rstrip('.')}. Start it, or name another one: "
@@ -48,8 +50,12 @@ async def agree_on_shards(redis: Client, shards: int) -> None:
     await check_shards(redis, shards)
 
 
-async def check_shards(redis: Client, shards: int) -> None:
-    """Make sure that nobody uses this Redis with another number of shards; raises ShardMismatch."""
+async def check_shards(redis: Client, shards: int) -> bool:
+    """Make sure that nobody uses this Redis with another number of shards; returns whether anybody has written it.
+
+    Raises:
+        ShardMismatch: somebody does.
+    """
     known = await call(redis, "GET", SHARDS)
     if known is not None and int(known) != shards:
         number = int(known)
@@ -57,3 +63,4 @@ async def check_shards(redis: Client, shards: int) -> None:
             f"this Redis is used with {number} shards, and this process was started with {shards}: set shards = "
             f"{number} (SAYSTREAM_SHARDS)"
         )
+    return known is not None

@@ -8,7 +8,7 @@
 local turns = redis.call('LRANGE', WAITING, 0, -1)
 table.insert(turns, ARGV[4])
 for _, turn in ipairs(turns) do
-  local retention_ms = redis.call('HGET', turn_key(turn), 'retention_ms')
+  local retention_ms = tonumber(redis.call('HGET', turn_key(turn), 'retention_ms') or nil)
   if retention_ms then touch(turn, retention_ms) end
 end
 return '{}'

@@ -18,9 +18,20 @@ from saystream.common.ledger.answers import Claim, Cut, DeadLetter, Heard, Opene
 from saystream.common.ledger.bounds import Bounds
 from saystream.common.ledger.opening import open_turn
 from saystream.common.ledger.queue import Message, Queue
-from saystream.common.ledger.scripts import CLAIM, CURSOR, EXPIRE, FINISH, INTERRUPT, KEEP, LATE, PLAYED, RELEASE
+from saystream.common.ledger.scripts import (
+    CLAIM,
+    CURSOR,
+    EXPIRE,
+    FINISH,
+    INTERRUPT,
+    KEEP,
+    LATE,
+    PASS_ON,
+    PLAYED,
+    RELEASE,
+)
 from saystream.common.ledger.steps import Steps
-from saystream.common.redis_client import Client, call, call_all
+from saystream.common.redis_client import Client, Command, call, call_all, call_raw
 from saystream.common.request import TurnRequest
 from saystream.common.settings import LimitSettings
 from saystream.common.states import State
@@ -29,6 +40,9 @@ log = logging.getLogger(__name__)
 
 #: So many listeners of one session may say where they are; more of them, and the one silent for longest is forgotten.
 MOST_NAMES = 64
+#: So long after a worker has made them known its voices count as spoken, in milliseconds. A worker does it each minute
+#: at least: it may miss one.
+SPOKEN_MS = 150_000
 
 
 class Ledger:
@@ -45,6 +59,7 @@ class Ledger:
     def __init__(self, redis: Client, *, shards: int = 1, bounds: Bounds | None = None) -> None:
         self.redis, self.shards, self.bounds = redis, shards, bounds or Bounds.of(LimitSettings())
         self._steps = Steps(redis, shards)
+        self._unsettled = False  # whoever greeted has found no number of shards written down
 
     def keys(self, session: str) -> ShardKeys:
         """Return the keys of a session's shard."""
@@ -54,9 +69,10 @@ class Ledger:
         """Make sure that this Redis can be used; raises RedisUnavailable, ShardMismatch.
 
         Args:
-            settle: whether this decides the number of shards for all who come later, if nobody has yet.
+            settle: whether this decides the number of shards for all who come later, if nobody has yet; else the first
+                turn that is opened does.
         """
-        await greeting.greet(self.redis, self.shards, settle=settle)
+        self._unsettled = not await greeting.greet(self.redis, self.shards, settle=settle)
 
     # producers
 
@@ -67,7 +83,11 @@ class Ledger:
             TurnConflict: the id is known with another request.
             SessionBusy: ``on_busy="refuse"`` and the session speaks, or as many turns wait in it as may.
             Overloaded: as many turns wait for a worker as may.
+            ShardMismatch: others use this Redis with another number of shards.
         """
+        if self._unsettled:
+            await greeting.agree_on_shards(self.redis, self.shards)
+            self._unsettled = False
         return await open_turn(self._steps, self.bounds, request)
 
     async def append(self, ref: TurnRef, first: int, events: Sequence[TokenEvent]) -> None:
@@ -159,18 +179,22 @@ class Ledger:
             return Refusal(reply["status"])
         request = TurnRequest.model_validate_json(reply["request"])
         settled = AudioFormat.parse(reply["format"])
-        return Claim(message, request, reply["number"], reply["attempt"], owner, settled, reply["cut"], reply["spoken"])
+        left = reply.get("start_within_ms_left")
+        place = (reply["number"], reply["attempt"], owner, settled, reply["cut"], reply["spoken"])
+        return Claim(message, request, *place, left if left is None else int(left))
 
     async def finish(self, claim: Claim, seq: int, reason: State, samples: int, spoken: int, cause: str = "") -> None:
-        """End a turn as `done` or `failed`; ``seq`` is that of its end entry.
+        """End a turn as `done`, `failed` or `expired`; ``seq`` is that of its end entry.
+
+        `expired` is for a turn of which nothing could be published in time, and which this claim still holds.
 
         Raises:
             Fenced: another attempt is the current one, or the turn has ended otherwise. Nothing was changed.
             AudioLost: the output lacks entries before ``seq``. Nothing was changed.
             ValueError: another reason.
         """
-        if reason not in (State.DONE, State.FAILED):
-            raise ValueError(f"a worker ends a turn as done or failed, not as {reason}")
+        if reason not in (State.DONE, State.FAILED, State.EXPIRED):
+            raise ValueError(f"a worker ends a turn as done, failed or expired, not as {reason}")
         given = (claim.attempt, claim.owner, seq, reason, samples, spoken, cause)
         reply = await self._steps.take(FINISH, claim.ref, *given, replicated=True)
         if reply["status"] in ("fenced", "gone"):
@@ -187,6 +211,22 @@ class Ledger:
         reply = await self._steps.take(RELEASE, claim.ref, claim.attempt, claim.owner)
         if reply["status"] in ("fenced", "gone"):
             raise Fenced(claim.ref.turn)
+
+    async def pass_on(self, message: Message, worker: str, *, nobody_ms: int | None = None) -> bool:
+        """Leave a turn that was handed out to ``worker``, and was not claimed, to the others.
+
+        Args:
+            message: from the queue; one that is not in the worker's hands any more is let alone.
+            worker: the name by which it was taken.
+            nobody_ms: given where no worker is known that speaks its voice: after so long a time of that, the turn is
+                not passed on any more.
+
+        Returns:
+            False: nobody has been known for so long, and the turn is still in the worker's hands, which has to end it.
+        """
+        given = (message.id, worker, int(nobody_ms is not None), nobody_ms or 0)
+        reply = await self._steps.take(PASS_ON, message.ref, *given)
+        return bool(reply["status"] != "nobody")
 
     async def publish(
         self, appends: Sequence[output.Append], send_all: output.SendAll | None = None
@@ -219,16 +259,28 @@ class Ledger:
     # voices: what workers speak, so that a producer's typing error is found where it is made
 
     async def announce(self, voices: Iterable[str]) -> None:
-        """Make known which voices a worker speaks."""
+        """Make known which voices a worker speaks; to be repeated before `SPOKEN_MS` have passed."""
         if named := list(voices):
-            expiry = ("PEXPIRE", VOICES, self.bounds.retention_ms)
-            for answer in await call_all(self.redis, [("SADD", VOICES, *named), expiry]):
+            until_ms = _milliseconds(await call_raw(self.redis, "TIME")) + SPOKEN_MS
+            scores = [part for name in named for part in (until_ms, name)]
+            commands: list[Command] = [
+                ("ZADD", VOICES, *scores),
+                ("ZREMRANGEBYSCORE", VOICES, "-inf", until_ms - SPOKEN_MS),
+                ("PEXPIRE", VOICES, SPOKEN_MS),
+            ]
+            for answer in await call_all(self.redis, commands):
                 if isinstance(answer, Exception):
                     raise answer
 
     async def voices(self) -> set[str]:
-        """Return the voices that workers have made known; empty while no worker has ever been here."""
-        return {name.decode() for name in await call(self.redis, "SMEMBERS", VOICES)}
+        """Return the voices that workers have made known lately; empty while there is no worker."""
+        answers = await call_all(self.redis, [("TIME",), ("ZRANGE", VOICES, 0, -1, "WITHSCORES")])
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        now, found = answers
+        until = zip(found[::2], found[1::2], strict=True)
+        return {name.decode() for name, until_ms in until if float(until_ms) > _milliseconds(now)}
 
     # operators
 
@@ -244,7 +296,7 @@ class Ledger:
         """Read one dead letter, with what is left of its text; raises UnknownLetter."""
         return await dead.read(self._steps, letter)
 
-    async def redrive(self, letter: str, *, rest: bool = False) -> Opened:
+    async def redrive(self, letter: str, *, rest: bool = False, incomplete: bool = False) -> Opened:
         """Speak the turn of a dead letter again, as another turn of its session, and drop the letter.
 
         May be repeated after a lost reply: the turn is the same one, and has all of its text from the beginning.
@@ -252,14 +304,22 @@ class Ledger:
         Args:
             letter: its id.
             rest: only the text that has not been spoken.
+            incomplete: also where its producer had not sent all of the text when it failed.
 
         Raises:
             UnknownLetter: there is none with this id.
-            TextGone: there is nothing left that could be spoken.
+            TextGone: there is nothing that could be spoken.
+            TextIncomplete: there is only a part of its text; the letter stays.
             SessionBusy, Overloaded: as for `open`; the letter stays.
         """
-        return await dead.redrive(self._steps, self.bounds, letter, rest=rest)
+        return await dead.redrive(self._steps, self.bounds, letter, rest=rest, incomplete=incomplete)
 
     async def drop(self, letter: str) -> None:
         """Delete a dead letter; raises UnknownLetter if it cannot be one's id. One that is gone is no error."""
         await dead.drop(self._steps, letter)
+
+
+def _milliseconds(time: Sequence[bytes]) -> int:
+    """Read the answer to TIME."""
+    seconds, microseconds = time
+    return int(seconds) * 1000 + int(microseconds) // 1000

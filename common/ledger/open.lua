@@ -46,8 +46,14 @@ local function is_overloaded()
   return dispatched - (pending.err and 0 or pending[1]) >= most_ready -- an error: no worker has ever been there
 end
 
+-- A turn that nobody has claimed for longer than its retention time is gone, and the session may live on. The turn that it
+-- has kept waiting comes next; and what is left of this one, if its id is that turn's, stands in nobody's way.
 local cuts = {}
 local speaking = redis.call('HGET', SESSION, 'speaking')
+if speaking and redis.call('EXISTS', turn_key(speaking)) == 0 then
+  advance()
+  speaking = redis.call('HGET', SESSION, 'speaking')
+end
 if speaking and on_busy == 'refuse' then
   return cjson.encode({status = 'busy', speaking = speaking})
 elseif speaking and on_busy == 'interrupt' then
@@ -83,9 +89,10 @@ redis.call('HSET', turn_key(turn), 'state', state, 'session', session, 'number',
   'held_ms', ARGV[15], 'held_bytes', ARGV[16])
 if start_within_ms > 0 then
   redis.call('ZADD', DEADLINES, text(time_ms + start_within_ms), deadline_of(turn))
-  touch_shared(DEADLINES, retention_ms)
+  prolong(DEADLINES, retention_ms)
 end
 if speaking then
+  redis.call('LREM', WAITING, 0, turn) -- of one that is gone: its place would bring this one out of its order
   redis.call('RPUSH', WAITING, turn)
 else
   redis.call('HSET', SESSION, 'speaking', turn)

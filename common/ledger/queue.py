@@ -8,10 +8,14 @@ from redis.exceptions import ResponseError
 
 from saystream.common.ids import SessionId, TurnId, TurnRef
 from saystream.common.keys import GROUP, ShardKeys
+from saystream.common.ledger.output import write_nothing
 from saystream.common.ledger.scripts import LEAVE, RENEW
-from saystream.common.redis_client import Client, call, call_all
+from saystream.common.redis_client import Client, call, call_all, call_raw
 
 log = logging.getLogger(__name__)
+
+#: Who watches and sees nothing come, so often one after the other, makes sure that it still looks at the right place.
+_QUIET = 4
 
 
 class Message(NamedTuple):
@@ -35,6 +39,7 @@ class Queue:
 
     def __init__(self, redis: Client, blocking: Client, keys: ShardKeys, worker: str) -> None:
         self._redis, self._blocking, self._keys, self._worker = redis, blocking, keys, worker
+        self._given, self._quiet = b"", 0  # the last turn that was given to anybody, while we know it
 
     async def join(self) -> None:
         """Make the group if it is not there; turns that were opened before are in it."""
@@ -44,6 +49,34 @@ class Queue:
             if "BUSYGROUP" not in str(error):
                 raise
 
+    async def watch(self, block_ms: int) -> bool:
+        """Wait until there is a ready turn, ``block_ms`` at most, and take none; tells whether one has come.
+
+        Nobody is assigned anything by it, so no slot has to be kept free meanwhile. But whoever watches is woken by
+        each turn that comes, and `ready` then brings it to the first of them only.
+        """
+        given, self._given = self._given or await self._last_given(), b""
+        where = ("COUNT", 1, "BLOCK", max(1, block_ms), "STREAMS", self._keys.dispatch, given)
+        if await call_raw(self._blocking, "XREAD", *where):
+            return True
+        self._quiet = (self._quiet + 1) % _QUIET
+        if self._quiet:
+            self._given = given  # nothing has come since
+        return False
+
+    async def _last_given(self) -> bytes:
+        """Return the id of the last turn that was given to any worker; raises ResponseError if there is no group."""
+        # The server has to take writes: one that was the primary until just now would let us wait for ever.
+        commands = [write_nothing(self._keys), ("XINFO", "GROUPS", self._keys.dispatch)]
+        [_, groups] = await call_all(self._blocking, commands)
+        if isinstance(groups, ResponseError):
+            raise groups
+        for flat in groups:
+            group = dict(zip(flat[::2], flat[1::2], strict=True))
+            if group[b"name"] == GROUP.encode():
+                return bytes(group[b"last-delivered-id"])
+        raise ResponseError(f"NOGROUP {self._keys.dispatch} has no group {GROUP}")
+
     async def ready(self, count: int, block_ms: int) -> list[Message]:
         """Take up to ``count`` ready turns; waits for the first one, ``block_ms`` at most."""
         if count < 1:  # to Redis, 0 is no limit
@@ -52,6 +85,11 @@ class Queue:
         where = ("COUNT", count, *wait, "STREAMS", self._keys.dispatch, ">")
         reply = await call(self._blocking, "XREADGROUP", "GROUP", GROUP, self._worker, *where)
         return await self._messages(reply[0][1]) if reply else []
+
+    async def any_abandoned(self, lease_ms: int) -> bool:
+        """Tell whether there is a turn whose owner has not renewed it for a whole lease; takes none."""
+        where = (self._keys.dispatch, GROUP, "IDLE", lease_ms, "-", "+", 1)
+        return bool(await call_raw(self._redis, "XPENDING", *where))
 
     async def abandoned(self, lease_ms: int, count: int) -> list[Message]:
         """Take up to ``count`` turns whose owner has not renewed them for a whole lease.

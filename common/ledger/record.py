@@ -15,9 +15,6 @@ from saystream.common.redis_client import call
 from saystream.common.request import TurnRequest
 from saystream.common.states import State
 
-#: More token events than a turn can have.
-_ALL = 1_000_000
-
 
 async def heard(steps: Steps, ref: TurnRef) -> Heard:
     """Read how far a turn has been published and played; raises UnknownTurn."""
@@ -36,7 +33,7 @@ async def inspect(steps: Steps, turn: str) -> Snapshot:
     ref = await _find(steps, turn)
     found = await _look(steps, ref)
     record, progress = found["record"], found["progress"]
-    events = [event for _, event in await tokens.read(steps.redis, steps.keys(ref.session).tokens(turn), 0, _ALL)]
+    events = await tokens.read_all(steps.redis, steps.keys(ref.session).tokens(turn))
     return Snapshot(
         request=TurnRequest.model_validate_json(record["request"]),
         number=progress["number"],

@@ -4,8 +4,8 @@ from saystream.common.script import Argument, Script, read
 from saystream.common.states import NEXT
 
 __all__ = [
-    "CLAIM", "CURSOR", "EXPIRE", "FINISH", "INTERRUPT", "KEEP", "LATE", "LEAVE", "LOOK", "OPEN", "PLAYED", "RELEASE",
-    "RENEW", "STEPS", "Argument", "Script",
+    "CLAIM", "CURSOR", "EXPIRE", "FINISH", "INTERRUPT", "KEEP", "LATE", "LEAVE", "LOOK", "OPEN", "PASS_ON", "PLAYED",
+    "RELEASE", "RENEW", "STEPS", "Argument", "Script",
 ]  # fmt: skip
 
 
@@ -27,6 +27,7 @@ OPEN = _step("open")
 CLAIM = _step("claim")
 FINISH = _step("finish")
 RELEASE = _step("release")
+PASS_ON = _step("pass_on")
 INTERRUPT = _step("interrupt")
 EXPIRE = _step("expire")
 PLAYED = _step("played")
@@ -34,7 +35,7 @@ CURSOR = _step("cursor")
 KEEP = _step("keep")
 LOOK = _step("look")
 #: Every step; each stands on what they share.
-STEPS = (OPEN, CLAIM, FINISH, RELEASE, INTERRUPT, EXPIRE, PLAYED, CURSOR, KEEP, LOOK)
+STEPS = (OPEN, CLAIM, FINISH, RELEASE, PASS_ON, INTERRUPT, EXPIRE, PLAYED, CURSOR, KEEP, LOOK)
 
 LATE = Script(__package__, "late")
 LEAVE = Script(__package__, "leave")

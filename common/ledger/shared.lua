@@ -60,16 +60,17 @@ local function set_state(turn, from, to, ...)
   redis.call('HSET', turn_key(turn), 'state', to, ...)
 end
 
--- Everything of one session expires together, a retention time after its last change.
-local function touch(turn, retention_ms)
-  for _, key in ipairs({turn_key(turn), tokens_key(turn), SESSION, WAITING, AUDIO, KEPT, CURSORS}) do
-    redis.call('PEXPIRE', key, retention_ms)
-  end
+-- Let a key live for so long from now on, and never for less than before: others have put something into it, too, and they
+-- may have a longer retention time.
+local function prolong(key, retention_ms)
+  if redis.call('PTTL', key) < retention_ms then redis.call('PEXPIRE', key, retention_ms) end
 end
 
--- What all sessions of a shard share lives as long as what was put into it last, or before.
-local function touch_shared(key, retention_ms)
-  if redis.call('PTTL', key) < retention_ms then redis.call('PEXPIRE', key, retention_ms) end
+-- Everything of one session lives for a retention time after its last change.
+local function touch(turn, retention_ms)
+  for _, key in ipairs({turn_key(turn), tokens_key(turn), SESSION, WAITING, AUDIO, KEPT, CURSORS}) do
+    prolong(key, retention_ms)
+  end
 end
 
 -- How much of turn `number` is in the output: position (samples), cut (samples), spoken (characters) and the attempt that
@@ -93,6 +94,12 @@ local function cut_of(turn, fields, samples, spoken)
     played = no_more_than(samples, fields.played), heard = no_more_than(spoken, fields.heard)}
 end
 
+-- Who has a message's lease, as far as is known: a failover may have lost the group.
+local function holder(message)
+  local held = redis.pcall('XPENDING', DISPATCH, 'workers', message, message, 1)
+  return not held.err and held[1] and held[1][2]
+end
+
 local function acknowledge(message)
   if message and message ~= '' then
     redis.call('XACK', DISPATCH, 'workers', message)
@@ -108,7 +115,33 @@ end
 
 local function deadline_of(turn) return ARGV[3] .. ' ' .. turn end
 
--- Whether the turn could not start in time. Once it has begun, it has started.
+-- Whether anything of a turn is in the output. That a worker has claimed it says nothing: it may have given it back.
+local function has_started(fields)
+  local samples, _, spoken = published(fields.number)
+  return samples > 0 or spoken > 0
+end
+
+-- The time (ms) that is left to a turn for its start, 0 or less if it is late; nil if it has no deadline, or has started.
+local function time_left(fields)
+  if fields.expires_ms == 0 or has_started(fields) then return nil end
+  return fields.expires_ms - now_ms()
+end
+
 local function is_late(fields)
-  return fields.attempt == 0 and fields.expires_ms > 0 and fields.expires_ms <= now_ms()
+  local left = time_left(fields)
+  return left ~= nil and left <= 0
+end
+
+-- A worker has had the turn in hand in time, and there is nothing to speak yet: what is late is its text, and that is up to
+-- its producer. Such a turn has no deadline any more.
+local function forgive_late_text(turn, fields)
+  if is_late(fields) and redis.pcall('XLEN', tokens_key(turn)) == 0 then fields.expires_ms = 0 end
+end
+
+-- While nobody has a turn in hand, its deadline stands where `expire` is looked for.
+local function note_deadline(turn, fields)
+  if time_left(fields) then
+    redis.call('ZADD', DEADLINES, text(fields.expires_ms), deadline_of(turn))
+    prolong(DEADLINES, fields.retention_ms)
+  end
 end

@@ -19,6 +19,10 @@ _MESSAGES = {
 }
 
 
+#: How many token events are read at once.
+_SOME = 5_000
+
+
 class Batch(NamedTuple):
     """Token events of one turn, the first of which is number ``first``."""
 
@@ -97,3 +101,15 @@ async def read(redis: Client, key: str, after: int, count: int) -> list[tuple[in
     """Read up to ``count`` token events behind number ``after``, without waiting."""
     found = await call(redis, "XRANGE", key, f"({after}-0", "+", "COUNT", count)
     return [(EntryId.parse(entry_id).major, decode_token(fields)) for entry_id, fields in found]
+
+
+async def read_all(redis: Client, key: str) -> list[TokenEvent | Seal]:
+    """Read all that is there, some at a time: nobody else gets an answer while Redis makes one."""
+    events: list[TokenEvent | Seal] = []
+    after = 0
+    while some := await read(redis, key, after, _SOME):
+        events += [event for _, event in some]
+        after, last = some[-1]
+        if isinstance(last, Seal):
+            break
+    return events

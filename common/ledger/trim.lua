@@ -61,6 +61,6 @@ local function keep(fields, id, samples)
   local from = newest and newest.to or 0
   local to = from + ENTRY_BYTES + samples * (fields.sample_bytes or 0)
   redis.call('RPUSH', KEPT, table.concat({text(fields.number), text(time_ms), text(from), text(to), id}, ' '))
-  redis.call('PEXPIRE', KEPT, fields.retention_ms)
+  prolong(KEPT, fields.retention_ms)
   trim(fields, time_ms)
 end

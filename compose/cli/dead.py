@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from saystream.common.errors import InvalidInput, SaystreamError, TextGone, TurnError, UnknownLetter
+from saystream.common.errors import InvalidInput, SaystreamError, TextGone, TextIncomplete, TurnError, UnknownLetter
 from saystream.common.ledger import DeadLetter, Ledger
 from saystream.common.ledger import dead as letters
 from saystream.common.settings import Settings
@@ -18,6 +18,8 @@ from saystream.compose.cli.display import COMING, LABEL, SPOKEN
 from saystream.compose.cli.running import complain
 from saystream.compose.cli.target import ledger_at
 
+#: What is told of a text whose end had not been sent when its turn failed.
+_CUT_OFF = "not whole"
 #: What `--all` takes at most; the stream of dead letters holds no more than about this in each shard.
 ALL = 1_000_000
 
@@ -52,11 +54,12 @@ async def show_list(count: int, settings: Settings, url: str, *, json: bool) -> 
         terminal.line("no dead letters")
         return
     table = Table(box=None, pad_edge=False, header_style=LABEL)
-    for title in ("id", "failed", "session", "turn", "attempts", "cause"):
-        table.add_column(title, overflow="fold", no_wrap=title == "id")
+    for title in ("id", "failed", "session", "turn", "attempts", "text", "cause"):
+        table.add_column(title, overflow="fold", no_wrap=title in ("id", "text"))
     for letter in newest:
-        who = letter.request
-        table.add_row(letter.id, _ago(letter.at_ms), who.session, who.turn, str(letter.attempts), Text(letter.cause))
+        who, text = letter.request, "whole" if letter.whole else _CUT_OFF
+        when, attempts = _ago(letter.at_ms), str(letter.attempts)
+        table.add_row(letter.id, when, who.session, who.turn, attempts, text, Text(letter.cause))
     Console(highlight=False).print(table)
 
 
@@ -85,17 +88,19 @@ async def show_one(letter_id: str, settings: Settings, url: str, *, json: bool) 
         *(("metadata", Text(f"{name} = {value}")) for name, value in letter.request.metadata.items()),
         ("text", Text.assemble((letter.text[: letter.spoken], SPOKEN), (letter.text[letter.spoken :], COMING))),
     ]
+    if not letter.whole:
+        rows.append(("", f"{_CUT_OFF}: its producer had not sent the end of it when the turn failed"))
     for name, value in rows:
         table.add_row(name, value)
     Console(highlight=False).print(table)
 
 
-async def redrive(chosen: Chosen, settings: Settings, url: str, *, rest: bool, json: bool) -> int:
+async def redrive(chosen: Chosen, settings: Settings, url: str, *, rest: bool, incomplete: bool, json: bool) -> int:
     """Say them again; return the exit code: 1 if one of them could not be."""
 
     async def again(ledger: Ledger, letter_id: str) -> dict[str, object]:
         letter = await ledger.dead_letter(letter_id)
-        opened = await ledger.redrive(letter_id, rest=rest)
+        opened = await ledger.redrive(letter_id, rest=rest, incomplete=incomplete)
         request = letters.again(letter)
         return {"session": request.session, "turn": request.turn, "state": opened.state}
 
@@ -154,6 +159,8 @@ def _what_to_do(letter_id: str, error: SaystreamError) -> str:
             return f"{str(error).rstrip('.')}. `saystream dead list` shows those that are there."
         case TextGone():
             return f"{letter_id}: {error} `saystream dead drop` forgets it."
+        case TextIncomplete():
+            return f"{letter_id}: {error} --incomplete says what there is of it."
     return f"{letter_id}: {error}"
 
 
@@ -173,5 +180,6 @@ def _fields(letter: DeadLetter) -> dict[str, object]:
         "attempts": letter.attempts,
         "samples": letter.samples,
         "spoken": letter.spoken,
+        "whole": letter.whole,
         "at_ms": letter.at_ms,
     }

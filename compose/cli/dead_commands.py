@@ -18,8 +18,8 @@ IdsArgument = Annotated[
 def dead() -> None:
     """Deal with turns that failed on every attempt.
 
-    A turn that could not be spoken ends as failed and is kept, with its text and the cause, until somebody deals with
-    it or the retention time is over.
+    A turn that could not be spoken ends as failed and is kept, with the cause and as much of its text as had been sent
+    by then, until somebody deals with it or the retention time is over.
 
     \b
     Examples:
@@ -87,6 +87,9 @@ def redrive(
     rest: Annotated[
         bool, typer.Option("--rest", help="Say only what was not spoken, not all of the text again.")
     ] = False,
+    incomplete: Annotated[
+        bool, typer.Option("--incomplete", help="Also those of which there is only a part of the text.")
+    ] = False,
     redis: RedisOption = None,
     config: ConfigOption = None,
     json: JsonOption = False,
@@ -94,20 +97,25 @@ def redrive(
 ) -> None:
     """Say them again, each as a new turn of its session.
 
-    One that is open again is a dead letter no more. Exit code 1 if one of them could not be said again; it stays.
+    One that is open again is a dead letter no more. Exit code 1 if one of them could not be said again; it stays. Where
+    the producer had not sent all of the text when the turn failed, the rest of it is nowhere in Redis, and the turn
+    would be cut off in mid-sentence: it is said again only with --incomplete.
 
     \b
     Examples:
       saystream dead redrive 0:1732201200000-0
       saystream dead redrive 0:1732201200000-0 --rest
       saystream dead redrive --all
+      saystream dead redrive 0:1732201200000-0 --incomplete
     """
     from saystream.compose.cli import dead as does
     from saystream.compose.cli import running, target
 
     running.show_logs(verbose)
     settings, url = target.find(redis, config)
-    running.finish(does.redrive(does.Chosen(ids or [], all=all_), settings, url, rest=rest, json=json))
+    running.finish(
+        does.redrive(does.Chosen(ids or [], all=all_), settings, url, rest=rest, incomplete=incomplete, json=json)
+    )
 
 
 @dead_app.command()

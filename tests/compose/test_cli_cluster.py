@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,8 +84,12 @@ async def test_every_command_works_on_a_cluster_with_several_shards(town: Town) 
         assert (code, len(objects(shown)[0]["workers"])) == (0, 1)
         code, shown, _ = await town.run("interrupt", "kitchen")
         assert (code, shown) == (0, "nothing speaks or waits in session kitchen\n")
-        code, shown, _ = await town.run("dead", "list", "--json")
-        [letter] = objects(shown)
+        letters: list[dict[str, Any]] = []
+        while not letters:  # a worker does not give up at once: one that knows the voice might come
+            code, shown, _ = await town.run("dead", "list", "--json")
+            assert code == 0
+            letters = objects(shown)
+        [letter] = letters
         assert letter["id"].startswith(f"{shard_of('hall', SHARDS)}:")
         code, shown, _ = await town.run("dead", "redrive", letter["id"])
         assert (code, "redriven" in shown) == (0, True)
@@ -96,7 +101,7 @@ async def test_every_command_works_on_a_cluster_with_several_shards(town: Town) 
 
 
 async def open_for_nobody(town: Town, session: str, turn: str) -> None:
-    """Open a turn of a voice that no worker speaks: the first one fails it."""
+    """Open a turn of a voice that no worker speaks: it fails."""
     async with contextlib.aclosing(connect(town.cluster.url)) as redis:
         ledger = Ledger(redis, shards=SHARDS)
         request = TurnRequest.check(session=session, turn=turn, voice="unknown-to-the-worker")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from saystream.common.events import EndOfText, Text
+from saystream.common.events import EndOfText, Text, TokenEvent
 from saystream.common.redis_client import call
 from saystream.common.states import State
 from tests.compose.cli_process import House, house, objects
@@ -40,11 +40,14 @@ class Dead:
     async def list(self) -> list[dict[str, Any]]:
         return objects((await self("list", "--json")).stdout)
 
-    async def fail(self, turn: str, cause: str = "the vendor is down") -> str:
-        """Let a turn fail behind its first word; returns its letter's id."""
+    async def fail(self, turn: str, cause: str = "the vendor is down", *, whole: bool = True) -> str:
+        """Let a turn fail behind its first word, perhaps before all of its text was there; returns its letter's id."""
         await self.studio.open(turn, metadata={"scene": "7"})
         speech = await self.studio.claim()
-        await self.studio.ledger.append(speech.claim.ref, 1, [Text("One two "), Text("three."), EndOfText()])
+        said: list[TokenEvent] = [Text("One two "), Text("three."), EndOfText()]
+        if not whole:
+            said = [Text("One two "), Text("thr")]
+        await self.studio.ledger.append(speech.claim.ref, 1, said)
         await speech.audio(1, samples=10)
         speech.spoken = 4
         await speech.finish(State.FAILED, cause)
@@ -66,7 +69,7 @@ async def test_they_are_listed_with_the_cause(dead: Dead) -> None:
     shown = await dead("list")
     assert (shown.returncode, shown.stderr) == (0, "")
     title, *lines = shown.stdout.splitlines()
-    assert title.split() == ["id", "failed", "session", "turn", "attempts", "cause"]
+    assert title.split() == ["id", "failed", "session", "turn", "attempts", "text", "cause"]
     assert [line.split()[0] for line in lines] == [second, first]  # the newest stands first
     assert "no voice [red] is there" in lines[0]
     assert [(letter["id"], letter["cause"], letter["attempts"]) for letter in await dead.list()] == [
@@ -129,6 +132,31 @@ async def test_one_that_cannot_be_said_again_stays_and_the_others_are_said(dead:
     assert "`saystream dead drop` forgets it" in shown.stderr
     assert f"2 of 2  {whole} redriven" in shown.stdout
     assert [letter["id"] for letter in await dead.list()] == [textless]
+
+
+async def test_of_each_it_is_told_whether_its_text_is_whole(dead: Dead) -> None:
+    part, whole = await dead.fail("a", whole=False), await dead.fail("b")
+    lines = (await dead("list")).stdout.splitlines()[1:]
+    assert ["not whole" in line for line in lines] == [False, True]
+    assert [letter["whole"] for letter in await dead.list()] == [True, False]
+    assert "not whole: its producer had not sent the end of it" in " ".join((await dead("show", part)).stdout.split())
+    assert "not whole" not in (await dead("show", whole)).stdout
+    assert objects((await dead("show", part, "--json")).stdout)[0]["whole"] is False
+
+
+async def test_one_whose_text_is_not_whole_is_said_again_only_if_that_is_wanted(dead: Dead) -> None:
+    """A turn that breaks off in mid-sentence would end as done."""
+    part, whole = await dead.fail("a", whole=False), await dead.fail("b")
+    shown = await dead("redrive", "--all")
+    assert shown.returncode == 1
+    assert f"2 of 2  {whole} redriven" in shown.stdout
+    assert f"1 of 2  {part}: " in shown.stderr
+    assert "had not sent all of its text" in shown.stderr
+    assert "--incomplete" in shown.stderr
+    assert [letter["id"] for letter in await dead.list()] == [part]
+    [told] = objects((await dead("redrive", part, "--incomplete", "--json")).stdout)
+    assert await dead.said(told["turn"]) == "One two thr"
+    assert await dead.list() == []
 
 
 async def test_some_or_all_are_forgotten(dead: Dead) -> None:

@@ -1,10 +1,14 @@
 """How a worker comes by its turns."""
 
 import asyncio
+import contextlib
 import itertools
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import cast
+
+import pytest
 
 from saystream.common.errors import RedisUnavailable
 from saystream.common.ids import TurnRef, session_id, turn_id
@@ -25,18 +29,45 @@ class Shard:
         answers: to questions for ready turns, each with the seconds that it takes.
         answered_at: when it last did, on the monotonic clock.
         looked_at: when lost workers' turns were looked for.
+        lost: turns of lost workers.
+        come: set when a turn is there for those that watch; who asks for it may find that another was faster.
+        hangs: whether nothing is ever answered.
+        asked: how often anything was.
     """
 
     def __init__(self, *answers: tuple[float, list[Message] | Exception]) -> None:
         self.answers = list(answers)
         self.answered_at = 0.0
         self.looked_at: list[float] = []
+        self.lost: list[Message] = []
+        self.come = asyncio.Event()
+        self.hangs, self.asked = False, 0
+
+    async def _ask(self) -> None:
+        self.asked += 1
+        if self.hangs:
+            await asyncio.Event().wait()
+
+    async def any_abandoned(self, lease_ms: int) -> bool:
+        self.looked_at.append(time.monotonic())
+        await self._ask()
+        return bool(self.lost)
 
     async def abandoned(self, lease_ms: int, count: int) -> list[Message]:
-        self.looked_at.append(time.monotonic())
-        return []
+        await self._ask()
+        found, self.lost = self.lost[:count], self.lost[count:]
+        return found
+
+    async def watch(self, block_ms: int) -> bool:
+        await self._ask()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(block_ms / 1000):
+                await self.come.wait()
+        return self.come.is_set()
 
     async def ready(self, count: int, block_ms: int) -> list[Message]:
+        await self._ask()
+        self.come.clear()
         if not self.answers:
             await asyncio.sleep(block_ms / 1000)
             return []
@@ -49,24 +80,28 @@ class Shard:
 
 
 class Taker:
-    """A worker with two slots, and what it has done with turns."""
+    """A worker with some slots, and what it has done with turns."""
 
-    def __init__(self, shard: Shard) -> None:
-        self.slots = Slots(2)
+    def __init__(self, *shards: Shard, slots: int = 2) -> None:
+        self.slots = Slots(slots)
         self.taken: list[Message] = []
         self.passed_on: list[Message] = []
         self.well = [True]
-        self._dispatch = Dispatch(
-            cast(Queue, shard), self.slots, 2, LEASE_S, self._unwell, self.taken.append, self._pass_on
-        )
+        self._loops = [
+            Dispatch(
+                cast(Queue, shard), self.slots, len(shards), LEASE_S, self._unwell, self.taken.append, self._pass_on
+            )
+            for shard in shards
+        ]
 
     async def __aenter__(self) -> "Taker":
-        self._task = asyncio.create_task(self._dispatch.run())
+        self._tasks = [asyncio.create_task(loop.run()) for loop in self._loops]
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
 
     async def _unwell(self) -> bool:
         return not (self.well.pop(0) if len(self.well) > 1 else self.well[0])
@@ -114,3 +149,71 @@ async def test_after_an_answer_that_was_long_on_its_way_lost_workers_turns_are_l
         await eventually(lambda: shard.looked_at and shard.looked_at[-1] > shard.answered_at > 0)
     next_at = next(at for at in shard.looked_at if at > shard.answered_at)
     assert next_at - shard.answered_at >= LEASE_S
+
+
+# several shards, and fewer free slots
+
+
+async def test_a_shard_that_waits_keeps_no_slot_from_one_that_has_a_turn() -> None:
+    idle, busy = [Shard() for _ in range(5)], Shard((0.0, [TURN]))
+    async with Taker(*idle, busy, slots=1) as taker:
+        await eventually(lambda: all(shard.asked > 2 for shard in (*idle, busy)))
+        assert await taker.slots.reserve(1) == 1, "while they wait"
+        taker.slots.give_back()
+        busy.come.set()
+        await eventually(lambda: taker.taken == [TURN])
+
+
+async def test_shards_that_hang_keep_no_slot_from_those_that_are_well() -> None:
+    """One server of a cluster is frozen, and its answers time out only after seconds."""
+    hanging, busy = [Shard() for _ in range(5)], Shard((0.0, [TURN]))
+    for shard in hanging:
+        shard.hangs = True
+    async with Taker(*hanging, busy, slots=1) as taker:
+        await eventually(lambda: all(shard.asked for shard in hanging))
+        busy.come.set()
+        await eventually(lambda: taker.taken == [TURN])
+
+
+def has_taken(taker: Taker, count: int) -> bool:
+    return len(taker.taken) == count
+
+
+async def test_a_lost_workers_turn_is_found_in_each_shard_though_there_are_few_slots() -> None:
+    shards = [Shard() for _ in range(5)]
+    for shard in shards:
+        shard.lost = [TURN]
+    async with Taker(*shards, slots=2) as taker:
+        for count in (2, 3, 4, 5):
+            await eventually(partial(has_taken, taker, count))
+            taker.slots.give_back()
+    assert taker.taken == [TURN] * 5
+
+
+async def test_where_another_worker_was_faster_nothing_is_taken_and_no_slot_is_lost() -> None:
+    shards = Shard((0.0, []), (0.0, [TURN])), Shard()
+    async with Taker(*shards, slots=1) as taker:
+        for _ in range(2):
+            shards[0].come.set()
+            await eventually(lambda: not shards[0].come.is_set())
+        await eventually(lambda: taker.taken == [TURN])
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+async def test_a_worker_that_is_full_asks_for_nothing(shards: int) -> None:
+    asked = [Shard() for _ in range(shards)]
+    taker = Taker(*asked)
+    assert await taker.slots.reserve(2) == 2
+    async with taker:
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert [shard.asked for shard in asked] == [0] * shards
+        taker.slots.give_back()
+        await eventually(lambda: all(shard.asked for shard in asked))
+
+
+async def test_an_only_shard_keeps_its_slots_while_it_waits_so_that_one_worker_is_woken_for_each_turn() -> None:
+    shard = Shard((0.0, []), (0.0, [TURN]))
+    async with Taker(shard) as taker:
+        await eventually(lambda: taker.taken == [TURN])
+        assert not shard.come.is_set(), "nobody watched"

@@ -33,3 +33,14 @@ async def test_who_has_waited_longest_comes_first() -> None:
 
     await asyncio.gather(take("a"), take("b"), take("c"))
     assert order == ["a", "b", "c", "a", "b", "c"]
+
+
+async def test_who_waits_for_a_free_one_leaves_it_free() -> None:
+    slots = Slots(1)
+    await slots.reserve(1)
+    waiting = [asyncio.create_task(slots.free()) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+    slots.give_back()
+    await asyncio.gather(*waiting)
+    assert await slots.reserve(5) == 1

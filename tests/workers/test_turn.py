@@ -88,6 +88,24 @@ async def test_what_is_left_of_words_that_were_to_be_replaced_together_is_spoken
         assert (await way.hear("s", "t")).words("t") == ["We", "love", "New", "York", "a", "lot."]
 
 
+async def test_a_turn_that_waits_for_a_vendor_for_too_long_expires(redis_url: str) -> None:
+    async with rig(redis_url, behaviour=Behaviour(speed=1.0), account={"limit": 1}) as way, way.speaker() as speaker:
+        await way.say("s1", "t1", STORY)
+        await way.until_spoken("s1", 3)
+        await way.say("s2", "t2", STORY, start_within_ms=300)
+        end = (await way.hear("s2", "t2")).ends["t2"]
+        assert (end.reason, end.samples, end.cause) == (State.EXPIRED, 0, "no vendor was free in time")
+        await speaker.interrupt("s1")
+
+
+async def test_a_turn_whose_text_comes_late_does_not_expire(redis_url: str) -> None:
+    async with rig(redis_url) as way, way.speaker() as speaker:
+        async with speaker.turn("s", turn="t", start_within_ms=200) as turn:
+            await asyncio.sleep(400 * MS)  # the LLM thinks: this is the thing under test
+            await turn.send(STORY)
+        assert (await way.hear("s", "t")).ends["t"].reason is State.DONE
+
+
 @pytest.mark.parametrize("ticks", range(6))
 async def test_a_vendor_that_fails_just_when_a_turn_is_given_back_does_not_keep_it(redis_url: str, ticks: int) -> None:
     async with rig(redis_url, behaviour=Behaviour(speed=2.0)) as way, way.speaker() as speaker:
@@ -105,6 +123,7 @@ async def test_a_vendor_that_fails_just_when_a_turn_is_given_back_does_not_keep_
         stream.fail(error)
         for _ in range(ticks):
             await asyncio.sleep(0)
+        assert held.task
         held.task.cancel()
         done, _ = await asyncio.wait([held.task], timeout=5000 * MS)
         assert done

@@ -17,6 +17,7 @@ from saystream.common.request import TurnRequest
 from saystream.common.settings import load
 from saystream.common.states import State
 from saystream.compose.standin import TEST_KEY, Behaviour, Fault, Kind, Stats
+from saystream.workers import service
 from saystream.workers.worker import Worker
 from tests.rig import Rig, rig
 from tests.timing import MS, eventually
@@ -96,7 +97,10 @@ async def test_no_more_turns_are_taken_than_there_are_slots(redis_url: str) -> N
             await way.hear(f"s{number}", f"t{number}")
 
 
-async def test_a_voice_that_this_worker_does_not_know_fails_the_turn_and_names_those_it_does(redis_url: str) -> None:
+async def test_a_voice_that_no_worker_knows_fails_the_turn_and_names_those_that_one_does(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_UNKNOWN_S", 50 * MS)
     async with rig(redis_url) as way:
         redis = connect(redis_url)
         await Ledger(redis).open(TurnRequest.check(session="s", turn="t", voice="nobody"))
@@ -104,6 +108,32 @@ async def test_a_voice_that_this_worker_does_not_know_fails_the_turn_and_names_t
         heard = await way.hear("s", "t")
         assert heard.ends["t"].reason is State.FAILED
         assert heard.ends["t"].cause == "voice 'nobody' is none of: default, other"
+
+
+async def test_a_turn_waits_for_the_worker_that_knows_its_voice_and_is_full(redis_url: str) -> None:
+    """As in a deploy that adds a voice: the others have room for it, and leave it alone."""
+    async with rig(redis_url, workers=0, worker={"slots": 1, "lease_s": 5.0}) as way, way.speaker() as speaker:
+        knows = way.workers[await way.start_worker()]
+        async with speaker.turn("busy", turn="busy", voice="default") as busy:
+            await busy.send("One two three ")
+            await way.standin.stats.until(partial(has_begun, 1))
+            only_other = {"other": way.settings.voices["other"]}
+            await way.start_worker(voices=only_other, worker=way.settings.worker.model_copy(update={"slots": 9}))
+            await way.until_reported()
+            await way.say("s", "t", "Four five.", voice="default")
+            async with redis_at(redis_url) as redis:
+                ledger, messages = Ledger(redis), set[bytes]()
+
+                async def passed_on() -> bool:
+                    messages.add(await call(redis, "HGET", "saystream:{0}:turn:t", "message"))
+                    return len(messages) > 3
+
+                await eventually(passed_on, 15_000 * MS)
+                assert (await ledger.inspect("t")).state is State.READY
+                assert knows.report().room == 0
+            await busy.send("and no more. ")
+        heard = await way.hear("s", "t")
+        assert (heard.ends["t"].reason, heard.ends["t"].cursor.attempt) == (State.DONE, 1)
 
 
 async def test_a_wrong_key_fails_the_turn_with_the_vendors_words_and_without_the_key(

@@ -63,6 +63,7 @@ class Turn:
     asked: tuple[str, OnBusy, bool]  # the request: session, on_busy, whether there is a deadline
     state: State
     cuts: tuple[Cut, ...]
+    deadline: bool = False  # it has to start in time, and has not yet
     late: bool = False
     attempt: int = 0
     owner: str = ""
@@ -102,6 +103,7 @@ class Claimed:
     attempt: int
     cut: int
     spoken: int
+    in_time: bool | None  # None: there is no deadline any more
 
 
 @dataclass
@@ -133,7 +135,7 @@ class Model:
         self.sessions[session] = line
         line.turns += 1
         asked, state = (session, on_busy, deadline), State.WAITING if line.speaking else State.READY
-        opened = Turn(turn, session, line.turns, asked, state, cuts)
+        opened = Turn(turn, session, line.turns, asked, state, cuts, deadline)
         self.turns[turn] = opened
         if deadline:
             self.deadlines.add(turn)
@@ -195,14 +197,17 @@ class Model:
             return Refusal.ENDED
         _, cut, spoken, last_attempt = self._published(turn)
         if turn.state is State.SPEAKING and turn.owner == owner:
-            return Claimed(turn.id, owner, turn.number, turn.attempt, cut, spoken)
+            return Claimed(turn.id, owner, turn.number, turn.attempt, cut, spoken, self._in_time(turn))
         speaker, claimer = (name.split("/")[0] for name in (turn.owner, owner))
         if turn.state is State.SPEAKING and self.held.get(message) == speaker != claimer:
             return Refusal.ELSEWHERE
-        if turn.attempt == 0 and turn.late:
+        if turn.state is State.SPEAKING:
+            self._forgive_late_text(turn)
+        if self._in_time(turn) is False:
             self._cut_off(turn, State.EXPIRED)
             self._advance(line)
             return Refusal.EXPIRED
+        turn.deadline = self._in_time(turn) is not None
         lost = turn.lost
         if turn.state is State.SPEAKING:
             lost = 1 if cut > turn.progress else lost + 1
@@ -220,7 +225,7 @@ class Model:
         self._set(turn, State.SPEAKING)
         turn.lost, turn.progress, turn.owner, turn.begun = lost, cut, owner, True
         self.deadlines.discard(turn.id)
-        return Claimed(turn.id, owner, turn.number, turn.attempt, cut, spoken)
+        return Claimed(turn.id, owner, turn.number, turn.attempt, cut, spoken, self._in_time(turn))
 
     def publish(self, claim: Claimed, entry: Entry) -> Outcome:
         output = self.sessions[self.turns[claim.turn].session].output
@@ -254,16 +259,25 @@ class Model:
             raise Fenced(turn.id)
         if turn.state is State.READY:
             return
+        self._forgive_late_text(turn)
         self._set(turn, State.READY)
         self._acknowledge(turn.message)
         self._dispatch(turn)
+        if self._in_time(turn) is not None:
+            self.deadlines.add(turn.id)
+
+    def pass_on(self, message: Message, worker: str) -> None:
+        turn = self.turns[message.turn]
+        if turn.message is message and self.held.get(message) == worker:
+            self._acknowledge(message)
+            self._dispatch(turn)
 
     def expire_late(self) -> int:
         ended = 0
         late = sorted((self.turns[one].session, one) for one in self.deadlines if self.turns[one].late)
         for session, one in late:
             turn = self.turns[one]
-            if turn.ended or turn.attempt > 0:
+            if turn.ended or turn.state is State.SPEAKING or self._in_time(turn) is None:
                 self.deadlines.discard(one)
                 continue
             waited = turn.state is State.WAITING
@@ -281,6 +295,14 @@ class Model:
             return 0, 0, 0, 0
         last = output[-1]
         return last.position, last.cut, last.spoken, last.id.attempt
+
+    def _in_time(self, turn: Turn) -> bool | None:
+        position, _, spoken, _ = self._published(turn)
+        return None if position or spoken or not turn.deadline else not turn.late
+
+    def _forgive_late_text(self, turn: Turn) -> None:
+        if self._in_time(turn) is False and not turn.tokens:
+            turn.deadline = False
 
     def _set(self, turn: Turn, state: State) -> None:
         assert state in NEXT[turn.state], f"{turn.id} cannot go from {turn.state} to {state}"
@@ -326,7 +348,7 @@ class Model:
             if turn.ended:
                 fence = Id(turn.number, FENCE, 0)
                 line.output.append(Entry(fence, "end", turn.id, 0, 0, 0, turn.state))
-            elif turn.attempt == 0 and turn.late:
+            elif self._in_time(turn) is False:
                 self._cut_off(turn, State.EXPIRED)
             else:
                 line.speaking = turn.id

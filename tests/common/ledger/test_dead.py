@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from saystream.common.errors import Overloaded, RedisUnavailable, TextGone, UnknownLetter
+from saystream.common.errors import Overloaded, RedisUnavailable, TextGone, TextIncomplete, UnknownLetter
 from saystream.common.events import EndOfText, Flush, Seal, Text, TokenEvent
 from saystream.common.keys import ShardKeys
 from saystream.common.ledger import DeadLetter, Ledger
@@ -24,6 +24,9 @@ async def fail(stage: Stage, turn: str = "t", *said: TokenEvent | str, spoken: i
     await stage.ledger.finish(claim, 2, State.FAILED, 100, spoken, "no such voice")
     [letter, *_] = await stage.ledger.dead()
     return letter
+
+
+WHOLE = EndOfText()
 
 
 async def events(stage: Stage, opened_as: str) -> list[TokenEvent]:
@@ -65,7 +68,8 @@ async def test_the_newest_come_first_and_no_more_than_asked_for(stage: Stage) ->
 async def test_letters_of_all_shards_are_listed_and_their_ids_are_different(stage: Stage, sharded: Ledger) -> None:
     sessions = ("a", "b", "c", "d", "e", "f")
     for at_ms, session in enumerate(sessions, 1):
-        fields = ("request", request("t", session).canonical(), "cause", "c", "attempts", 1, "samples", 0, "spoken", 0)
+        counts = ("attempts", 1, "samples", 0, "spoken", 0, "tokens", 0, "whole", 0)
+        fields = ("request", request("t", session).canonical(), "cause", "c", *counts)
         await call(stage.redis, "XADD", sharded.keys(session).dead, f"{at_ms // 2}-{at_ms % 2}", *fields)
     assert len({sharded.keys(session).shard for session in sessions}) > 1
     letters = await sharded.dead()
@@ -103,7 +107,7 @@ async def test_redriving_says_it_again_as_another_turn_of_its_session_and_drops_
 
 
 async def test_it_waits_its_turn_however_long_and_interrupts_nobody(stage: Stage) -> None:
-    letter = await fail(stage, "t", "Hello", on_busy="interrupt", start_within_ms=60_000)
+    letter = await fail(stage, "t", "Hello", WHOLE, on_busy="interrupt", start_within_ms=60_000)
     await stage.open("speaker")
     assert (await stage.ledger.redrive(letter.id)).state is State.WAITING
     assert await stage.state("speaker") is State.READY
@@ -115,7 +119,7 @@ async def test_it_waits_its_turn_however_long_and_interrupts_nobody(stage: Stage
     "said", [["Hello world again"], ["Hello ", "world ag", "ain"], ["Hel", Flush(), "lo world again"]]
 )
 async def test_only_the_rest_is_what_follows_the_spoken_text(stage: Stage, said: list[TokenEvent | str]) -> None:
-    letter = await fail(stage, "t", *said, spoken=6)
+    letter = await fail(stage, "t", *said, WHOLE, spoken=6)
     await stage.ledger.redrive(letter.id, rest=True)
     rest = await events(stage, again(letter))
     assert "".join(event.text for event in rest if isinstance(event, Text)) == "world again"
@@ -123,15 +127,45 @@ async def test_only_the_rest_is_what_follows_the_spoken_text(stage: Stage, said:
     assert rest[-1] == EndOfText()
 
 
-async def test_a_turn_whose_producer_never_ended_it_is_ended(stage: Stage) -> None:
-    letter = await fail(stage, "t", "Hello")
+async def test_a_letter_tells_whether_the_end_of_its_text_was_there(stage: Stage) -> None:
+    said: list[list[TokenEvent | str]] = [[], ["Hello"], ["Hello", WHOLE], [WHOLE]]
+    letters = [await fail(stage, f"t{number}", *events) for number, events in enumerate(said)]
+    assert [(letter.tokens, letter.whole) for letter in letters] == [(0, False), (1, False), (2, True), (1, True)]
+
+
+async def test_a_letter_of_a_turn_that_lost_its_workers_tells_it_too(stage: Stage) -> None:
+    claim = await stage.speaking("t")
+    await stage.append("t", 1, "Hello", WHOLE)
+    await stage.ledger.claim(claim.message, "w/2", attempts=1, format=FORMAT)
+    [letter] = await stage.ledger.dead()
+    assert (letter.tokens, letter.whole) == (2, True)
+
+
+@pytest.mark.parametrize("rest", [False, True])
+async def test_a_part_of_a_text_is_said_only_where_that_is_wanted_and_is_ended_then(stage: Stage, rest: bool) -> None:
+    letter = await fail(stage, "t", "Hello ", "world", spoken=6)
+    before = await stage.dump()
+    with pytest.raises(TextIncomplete, match="had not sent all of its text"):
+        await stage.ledger.redrive(letter.id, rest=rest)
+    assert await stage.dump() == before
+    await stage.ledger.redrive(letter.id, rest=rest, incomplete=True)
+    assert await events(stage, again(letter)) == [Text("world" if rest else "Hello world"), EndOfText()]
+
+
+async def test_many_small_tokens_are_said_again_as_a_few_larger_ones(stage: Stage) -> None:
+    """One script writes them, and all of Redis waits for it."""
+    letter = await fail(stage, "t", *"a" * 5_000, Flush(), *"b" * 5_001, WHOLE)
     await stage.ledger.redrive(letter.id)
-    assert await events(stage, again(letter)) == [Text("Hello"), EndOfText()]
+    said = await events(stage, again(letter))
+    texts = [event.text if isinstance(event, Text) else "" for event in said]
+    assert "".join(texts) == "a" * 5_000 + "b" * 5_001
+    assert [len(text) for text in texts] == [4_096, 904, 0, 4_096, 905, 0]
+    assert said[2] == Flush()
 
 
 async def test_a_turn_of_many_tokens_is_said_whole(stage: Stage) -> None:
     said = [f"{number} " for number in range(1201)]
-    letter = await fail(stage, "t", *said)
+    letter = await fail(stage, "t", *said, WHOLE)
     await stage.ledger.redrive(letter.id)
     assert (await stage.ledger.inspect(again(letter))).text == "".join(said)
 
@@ -139,7 +173,7 @@ async def test_a_turn_of_many_tokens_is_said_whole(stage: Stage) -> None:
 async def test_a_redrive_that_was_broken_off_has_said_all_and_the_next_one_says_nothing_twice(
     stage: Stage, redis_url: str
 ) -> None:
-    letter = await fail(stage, "t", "Hello ", "world")
+    letter = await fail(stage, "t", "Hello ", "world", WHOLE)
     async with (
         Proxy(redis_url) as proxy,
         contextlib.aclosing(connect(proxy.url)) as redis,
@@ -147,7 +181,7 @@ async def test_a_redrive_that_was_broken_off_has_said_all_and_the_next_one_says_
     ):
         with pytest.raises(RedisUnavailable):
             await Ledger(redis).redrive(letter.id)
-    said = [Text("Hello "), Text("world"), EndOfText()]
+    said = [Text("Hello world"), EndOfText()]
     assert await events(stage, again(letter)) == said
     claim = await stage.claim(await stage.take())
     await stage.ledger.finish(claim, 1, State.DONE, 0, 0)
@@ -156,20 +190,31 @@ async def test_a_redrive_that_was_broken_off_has_said_all_and_the_next_one_says_
     assert await stage.ledger.dead() == []
 
 
-@pytest.mark.parametrize("gone", ["deleted", "never said", "spoken to the end"])
-async def test_where_there_is_nothing_to_say_it_says_so_and_keeps_the_letter(stage: Stage, gone: str) -> None:
-    letter = await fail(stage, "t", *([] if gone == "never said" else ["Hello"]), spoken=5)
-    if gone == "deleted":
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "expired"])
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ([], "None of its text had been sent"),
+        ([WHOLE], "It had no text"),
+        (["Hello"], "All of its text that had been sent was spoken"),
+        (["Hello", WHOLE], "spoken to its end"),
+    ],
+)
+async def test_where_there_is_nothing_to_say_it_says_why_and_keeps_the_letter(
+    stage: Stage, said: list[TokenEvent | str], sentence: str, kept: bool
+) -> None:
+    letter = await fail(stage, "t", *said, spoken=5)
+    if not kept:
         await call(stage.redis, "DEL", stage.keys().tokens("t"))
+        sentence = "no longer in Redis" if "Hello" in said else sentence
     before = await stage.dump()
-    sentence = "spoken to its end" if gone == "spoken to the end" else "no longer in Redis"
     with pytest.raises(TextGone, match=sentence):
-        await stage.ledger.redrive(letter.id, rest=gone == "spoken to the end")
+        await stage.ledger.redrive(letter.id, rest=True, incomplete=True)
     assert await stage.dump() == before
 
 
 async def test_where_it_cannot_be_opened_now_the_letter_stays(stage: Stage) -> None:
-    letter = await fail(stage, "t", "Hello")
+    letter = await fail(stage, "t", "Hello", WHOLE)
     await stage.open("u", "another")
     with pytest.raises(Overloaded):
         await stage.bounded(ready_turns=1).redrive(letter.id)
@@ -177,7 +222,7 @@ async def test_where_it_cannot_be_opened_now_the_letter_stays(stage: Stage) -> N
 
 
 async def test_a_letter_that_was_redriven_is_no_longer_known(stage: Stage) -> None:
-    letter = await fail(stage, "t", "Hello")
+    letter = await fail(stage, "t", "Hello", WHOLE)
     await stage.ledger.redrive(letter.id)
     before = await stage.dump()
     for step in (stage.ledger.redrive, stage.ledger.dead_letter):

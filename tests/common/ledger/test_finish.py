@@ -144,13 +144,26 @@ async def test_where_the_turn_or_its_output_is_gone_it_is_fenced_and_changes_not
     assert await stage.dump() == before
 
 
-@pytest.mark.parametrize("reason", [State.WAITING, State.READY, State.SPEAKING, State.EXPIRED, State.INTERRUPTED])
-async def test_a_worker_ends_a_turn_as_done_or_failed_and_in_no_other_way(stage: Stage, reason: State) -> None:
+@pytest.mark.parametrize("reason", [State.WAITING, State.READY, State.SPEAKING, State.INTERRUPTED])
+async def test_a_worker_ends_a_turn_as_done_failed_or_expired_and_in_no_other_way(stage: Stage, reason: State) -> None:
     claim = await stage.speaking("t")
     before = await stage.dump()
     with pytest.raises(ValueError, match=reason):
         await stage.ledger.finish(claim, 1, reason, 0, 0)
     assert await stage.dump() == before
+
+
+async def test_a_turn_that_could_not_start_in_time_is_ended_by_the_attempt_that_holds_it(stage: Stage) -> None:
+    claim = await stage.speaking("t", start_within_ms=60_000)
+    await stage.open("next")
+    await stage.ledger.finish(claim, 1, State.EXPIRED, 0, 0, "no place in time")
+    *_, end = await stage.output()
+    assert isinstance(end, End)
+    assert (end.turn, end.reason, end.cause) == ("t", State.EXPIRED, "no place in time")
+    assert (await stage.state("t"), await stage.seal("t")) == (State.EXPIRED, State.EXPIRED)
+    assert await stage.state("next") is State.READY
+    assert await stage.buried() == []
+    await stage.ledger.finish(claim, 1, State.EXPIRED, 0, 0, "no place in time")  # again
 
 
 @pytest.mark.parametrize("seq", [1, 3])

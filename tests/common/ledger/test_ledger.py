@@ -14,7 +14,7 @@ from saystream.common.redis_client import Client, call, connect
 from saystream.common.states import State
 from tests.common.stage import FORMAT, Stage, request
 from tests.proxy import Proxy
-from tests.timing import MS
+from tests.timing import MS, eventually
 
 
 async def test_the_first_process_writes_the_number_of_shards_and_others_agree(client: Client) -> None:
@@ -53,6 +53,38 @@ async def test_who_only_looks_around_decides_nothing(client: Client) -> None:
         await Ledger(client).greet(settle=False)
 
 
+async def test_interrupting_decides_nothing_and_opening_a_turn_does(client: Client) -> None:
+    ledger = Ledger(client)
+    await ledger.greet(settle=False)
+    assert await ledger.interrupt("s") == ()
+    assert await call(client, "GET", SHARDS) is None
+    other = Ledger(client, shards=16)
+    await other.greet(settle=False)
+    await other.open(request("t"))
+    assert await call(client, "GET", SHARDS) == b"16"
+    with pytest.raises(ShardMismatch):
+        await ledger.open(request("t"))
+
+
+async def test_what_is_settled_is_not_asked_for_again_by_each_turn(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    async def asking(_redis: Client, shards: int) -> None:
+        asked.append(shards)
+
+    new, known = Ledger(client), Ledger(client)
+    await new.greet(settle=False)
+    await Ledger(client).greet()
+    await known.greet(settle=False)
+    monkeypatch.setattr("saystream.common.ledger.greeting.agree_on_shards", asking)
+    for number in range(2):
+        await known.open(request(f"k{number}"))
+        await new.open(request(f"n{number}"))
+    assert asked == [1]  # once, by the one that had found nothing
+
+
 async def test_all_keys_of_a_session_lie_in_its_shard(client: Client) -> None:
     ledger = Ledger(client, shards=16)
     for number in range(8):
@@ -74,13 +106,43 @@ async def test_voices_are_those_that_workers_made_known(client: Client) -> None:
     assert await ledger.voices() == {"narrator", "Erzähler"}
 
 
+async def test_a_voice_that_no_worker_makes_known_any_more_is_forgotten(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(client)
+    monkeypatch.setattr("saystream.common.ledger.ledger.SPOKEN_MS", int(300 * MS * 1000))
+    await ledger.announce(["old"])
+    monkeypatch.undo()
+    await ledger.announce(["new"])  # which does not put off the end of the other one
+    assert await ledger.voices() == {"old", "new"}
+
+    async def forgotten() -> bool:
+        return await ledger.voices() == {"new"}
+
+    await eventually(forgotten)
+    await ledger.announce(["new"])
+    assert await call(client, "ZCARD", VOICES) == 1
+
+
+async def test_where_no_worker_has_been_lately_no_voices_are_known(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("saystream.common.ledger.ledger.SPOKEN_MS", int(50 * MS * 1000))
+    await Ledger(client).announce(["old"])
+
+    async def none_known() -> bool:
+        return not await Ledger(client).voices()
+
+    await eventually(none_known)
+
+
 async def test_voices_expire_though_the_worker_was_lost_while_it_made_them_known(
     redis_url: str, client: Client
 ) -> None:
     async with (
         Proxy(redis_url) as proxy,
         contextlib.aclosing(connect(proxy.url)) as redis,
-        proxy.reply_lost_after(b"SADD"),
+        proxy.reply_lost_after(b"ZADD"),
     ):
         with pytest.raises(RedisUnavailable):
             await Ledger(redis).announce(["narrator"])

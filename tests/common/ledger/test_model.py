@@ -261,7 +261,8 @@ class LedgerMachine(RuleBasedStateMachine):
                 return claim
             claims.append(claim)
             number = claim.number - self.before_first[claim.ref.session]
-            return Claimed(claim.ref.turn, claim.owner, number, claim.attempt, claim.cut, claim.spoken)
+            in_time = None if claim.start_within_ms_left is None else claim.start_within_ms_left > 0
+            return Claimed(claim.ref.turn, claim.owner, number, claim.attempt, claim.cut, claim.spoken, in_time)
 
         what = f"{owner} claims {message.turn}, after {attempts} lost workers at most"
         claimed = self.same(what, lambda: self.model.claim(message, owner, attempts), step, again)
@@ -300,7 +301,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.attempts)
     @rule(
         at=RECENT,
-        reason=st.sampled_from([State.DONE, State.DONE, State.FAILED]),
+        reason=st.sampled_from([State.DONE, State.DONE, State.FAILED, State.EXPIRED]),
         lost=st.sampled_from([0, 0, 0, 1]),
         again=AGAIN,
     )
@@ -326,6 +327,17 @@ class LedgerMachine(RuleBasedStateMachine):
             again,
         )
 
+    @precondition(lambda self: self.taken)
+    @rule(at=RECENT, worker=st.sampled_from(WORKERS), again=AGAIN)
+    def pass_on(self, at: int, worker: str, again: bool) -> None:
+        """Leave to others what somebody has taken at some time."""
+        message, real = self.taken[-1 - at % len(self.taken)]
+
+        async def step() -> None:
+            assert await self.world.ledger.pass_on(real, worker)
+
+        self.same(f"{worker} passes {message.turn} on", lambda: self.model.pass_on(message, worker), step, again)
+
     # the clock
 
     @precondition(lambda self: self.timed())
@@ -342,7 +354,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.world.do(call_all(self.world.redis, commands))
 
     def timed(self) -> list[model.Turn]:
-        return [turn for turn in self.model.turns.values() if turn.asked[2] and not turn.late]
+        return [turn for turn in self.model.turns.values() if turn.deadline and not turn.late]
 
     @precondition(lambda self: any(self.model.turns[turn].late for turn in self.model.deadlines))
     @rule()

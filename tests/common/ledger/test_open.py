@@ -8,8 +8,9 @@ import pytest
 
 from saystream.common.errors import Overloaded, SessionBusy, TurnConflict
 from saystream.common.events import Begin, EndOfText
+from saystream.common.ids import EntryId
 from saystream.common.keys import SHARDS, ShardKeys
-from saystream.common.ledger import Cut, Ledger
+from saystream.common.ledger import Cut, Ledger, Refusal
 from saystream.common.redis_client import Client, call
 from saystream.common.states import State
 from tests.common.stage import FORMAT, Stage, request
@@ -322,6 +323,49 @@ async def test_a_turn_is_kept_for_its_own_retention_time_whatever_the_workers_is
     keys = stage.keys()
     for key in (keys.turn("t"), keys.tokens("t"), keys.session("s"), keys.audio("s")):
         assert await call(stage.redis, "PTTL", key) > 50_000
+
+
+async def test_a_turn_with_a_shorter_retention_time_takes_none_of_it_from_the_session_of_others(stage: Stage) -> None:
+    """Producers may have different settings, and the session is needed for as long as any of its turns."""
+    claim = await stage.speaking("t")
+    await stage.say(claim, 1)
+    await stage.ledger.finish(claim, 2, State.DONE, 10, 0)
+    await stage.open("u")
+    short = stage.bounded(retention_ms=50_000)
+    await short.open(request("v"))
+    await short.interrupt("s", "v")
+    await stage.ledger.finish(await stage.claim(await stage.take()), 1, State.DONE, 0, 0)
+    await stage.ledger.report_cursor("s", "phone", EntryId(0, 0))
+    keys = stage.keys()
+    for key in (*(one("s") for one in (keys.session, keys.audio, keys.kept, keys.cursors)), keys.turn("u")):
+        assert await call(stage.redis, "PTTL", key) > 50_000, key
+    assert await call(stage.redis, "PTTL", keys.turn("v")) <= 50_000
+
+
+async def test_a_turn_that_is_gone_keeps_nobody_waiting_not_even_itself(stage: Stage) -> None:
+    """Nobody claimed it for longer than its retention time, and the session lived on."""
+    await stage.open("t")
+    await stage.open("next")
+    await call(stage.redis, "DEL", stage.keys().turn("t"), stage.keys().tokens("t"))
+    assert (await stage.open("t")).state is State.WAITING
+    old, message = await stage.queue.ready(2, 0)
+    assert await stage.ledger.claim(old, "w/1", attempts=3, format=FORMAT) is Refusal.ENDED
+    assert message.ref.turn == "next"
+    await stage.ledger.finish(await stage.claim(message), 1, State.DONE, 0, 0)
+    assert (await stage.claim(await stage.take())).ref.turn == "t"
+
+
+async def test_a_turn_that_was_gone_while_it_waited_has_its_new_place_only(stage: Stage) -> None:
+    claim = await stage.speaking("speaker")
+    for turn in ("t", "next"):
+        await stage.open(turn)
+    await call(stage.redis, "DEL", stage.keys().turn("t"), stage.keys().tokens("t"))
+    await stage.open("t")
+    for turn in ("next", "t"):
+        await stage.ledger.finish(claim, 1, State.DONE, 0, 0)
+        claim = await stage.claim(await stage.take())
+        assert claim.ref.turn == turn
+    assert not await call(stage.redis, "EXISTS", stage.keys().waiting("s"))
 
 
 async def test_ids_that_look_like_other_kinds_of_keys_do_not_collide(stage: Stage) -> None:

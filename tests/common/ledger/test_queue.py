@@ -1,16 +1,20 @@
 """Dispatch hands each ready turn to one worker, and its pending list is the lease."""
 
 import asyncio
+import contextlib
 
 import pytest
+from redis.exceptions import ResponseError
 
+from saystream.common.errors import RedisUnavailable
 from saystream.common.ids import TurnId
 from saystream.common.keys import GROUP, ShardKeys
 from saystream.common.ledger import Ledger, Message, Refusal
 from saystream.common.ledger.queue import Queue
-from saystream.common.redis_client import Client, call
+from saystream.common.redis_client import Client, call, connect
 from saystream.common.states import State
 from tests.common.stage import FORMAT, LONG_AGO_MS, Stage, ref
+from tests.servers import MakeRedis
 from tests.timing import MS, eventually
 
 
@@ -51,6 +55,73 @@ async def test_ready_without_waiting_returns_at_once(stage: Stage) -> None:
 
 async def test_ready_comes_back_with_nothing_when_nothing_comes(stage: Stage) -> None:
     assert await stage.queue.ready(1, 5) == []
+
+
+async def test_who_watches_is_woken_by_the_turn_that_is_opened_and_takes_nothing(stage: Stage) -> None:
+    watching = [asyncio.create_task(queue.watch(10_000)) for queue in (stage.queue, stage.other)]
+    await stage.readers_blocked(2)
+    await stage.open("t")
+    async with asyncio.timeout(2000 * MS):
+        assert await asyncio.gather(*watching) == [True, True]
+    assert await stage.pending() == {}
+
+
+async def test_who_watches_is_told_at_once_of_a_turn_that_is_ready_and_not_of_one_that_was_taken(stage: Stage) -> None:
+    await open_many(stage, 2)
+    await stage.take()
+    async with asyncio.timeout(2000 * MS):
+        assert await stage.queue.watch(10_000)
+    await stage.take()
+    assert not await stage.queue.watch(5)
+    assert not await stage.queue.watch(0), "and not for ever"
+
+
+async def test_who_watches_for_long_sees_what_came_in_between(stage: Stage) -> None:
+    for number in range(12):
+        assert not await stage.queue.watch(1)
+        await stage.open(f"t{number}", f"s{number}")
+        async with asyncio.timeout(2000 * MS):
+            assert await stage.queue.watch(10_000)
+        await stage.take(stage.other)
+
+
+@pytest.mark.parametrize("gone", ["the stream", "the group"])
+async def test_where_there_is_no_group_nobody_watches_in_vain(stage: Stage, gone: str) -> None:
+    await stage.open("t")
+    if gone == "the stream":
+        await call(stage.redis, "DEL", ShardKeys(0).dispatch)
+    else:
+        await call(stage.redis, "XGROUP DESTROY", ShardKeys(0).dispatch, GROUP)
+    with pytest.raises(ResponseError):
+        await stage.queue.watch(10_000)
+
+
+async def test_a_server_that_is_a_primary_no_more_is_not_watched(
+    make_redis: MakeRedis,
+) -> None:
+    """Nothing would come: turns are opened elsewhere now."""
+    replica = make_redis()
+    async with (
+        contextlib.aclosing(connect(replica.url)) as redis,
+        contextlib.aclosing(connect(replica.url, block_ms=1000)) as blocking,
+    ):
+        queue = Ledger(redis).queue(0, blocking, "first")
+        await queue.join()
+        assert not await queue.watch(1)
+        await call(redis, "REPLICAOF", "127.0.0.1", 1)
+        with contextlib.suppress(RedisUnavailable):
+            for _ in range(10):
+                await queue.watch(1)
+            pytest.fail("it still waits")
+
+
+async def test_a_turn_whose_lease_has_ended_is_seen_before_it_is_taken(stage: Stage) -> None:
+    await stage.open("t")
+    message = await stage.take()
+    assert not await stage.other.any_abandoned(30_000)
+    await stage.fall_silent(message)
+    assert await stage.other.any_abandoned(30_000)
+    assert list((await stage.pending()).values()) == ["first"]
 
 
 async def test_ready_is_woken_by_the_turn_that_is_opened(stage: Stage) -> None:

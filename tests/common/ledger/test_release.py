@@ -59,8 +59,9 @@ async def test_the_turn_keeps_its_place_before_those_that_wait(stage: Stage) -> 
     assert (await stage.open("later")).state is State.WAITING
 
 
-async def test_a_released_turn_does_not_expire(stage: Stage) -> None:
+async def test_a_released_turn_that_has_started_does_not_expire(stage: Stage) -> None:
     claim = await stage.speaking("t", start_within_ms=60_000)
+    await stage.say(claim, 1)
     await call(stage.redis, "HSET", stage.keys().turn("t"), "expires_ms", 1)
     await stage.ledger.release(claim)
     assert (await stage.claim(await stage.take())).attempt == 2
