@@ -50,9 +50,13 @@ class TurnRequest(BaseModel):
     def check(cls, **fields: Any) -> Self:
         """Make a request; raises InvalidRequest with a sentence that names each wrong field."""
         try:
-            return cls(**fields)
+            request = cls(**fields)
+            request.canonical()
         except ValidationError as error:
             raise InvalidRequest(describe(error)) from error
+        except TypeError as error:  # half of a surrogate pair, which has no bytes
+            raise InvalidRequest(f"a text of the request cannot be written: {error}") from error
+        return request
 
     @property
     def ref(self) -> TurnRef:

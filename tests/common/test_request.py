@@ -81,3 +81,9 @@ def test_the_largest_request_is_taken() -> None:
 def test_a_request_does_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         TurnRequest.check(session="s").voice = "another"
+
+
+@pytest.mark.parametrize("fields", [{"text": {"replacements": {"a": "\ud83d"}}}, {"metadata": {"a": "\ud83d"}}])
+def test_a_text_that_cannot_be_written_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest):
+        TurnRequest.check(session="s", **fields)
