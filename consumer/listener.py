@@ -136,8 +136,11 @@ class Listener:
 
     @property
     def cursor(self) -> EntryId | None:
-        """The cursor of the last event that was handed over, or that was given, or the live point; None before that."""
-        return self._place.cursor
+        """The cursor of the last event that was handed over, or was given; or the live point, if no turn was there.
+
+        None before there is one.
+        """
+        return None if self._told else self._place.cursor
 
     async def __aenter__(self) -> Self:
         if self._entered:
@@ -169,7 +172,7 @@ class Listener:
         except RedisUnavailable as error:
             logger.warning("! session %s: %s; what is live is found out when it does", self.session, error)
         else:
-            self._dealt_with = self.cursor or NOTHING_YET
+            self._dealt_with = self._place.cursor or NOTHING_YET
 
     async def _disconnect(self) -> None:
         try:

@@ -15,6 +15,7 @@ from saystream.common.errors import (
     InvalidSettings,
     RedisUnavailable,
     SaystreamError,
+    ShardMismatch,
     TurnError,
     UnknownTurn,
     UnknownVoice,
@@ -149,7 +150,7 @@ class Link:
             NotAcknowledged: Redis has not answered in time.
         """
         self._check_connected()
-        ref, perhaps_open = request.ref, False
+        ref, was_adrift, perhaps_open = request.ref, False, False
 
         async def step() -> Opened:
             nonlocal perhaps_open
@@ -163,13 +164,14 @@ class Link:
         try:
             while interrupting := self._abandoning.get(ref):
                 await asyncio.wait([interrupting])
-            perhaps_open = self._take_up(ref)
+            was_adrift = perhaps_open = self._take_up(ref)
             opened = await self._repeat(f"opening turn {request.turn}", step)
             self._check_connected()
         except BaseException as error:
             del self._opening[settled]
             # Refused, it is not open, or another producer's: that one must not be interrupted.
-            if perhaps_open and not isinstance(error, TurnError | ResponseError):
+            refused = isinstance(error, TurnError | ResponseError | ShardMismatch)
+            if was_adrift or (perhaps_open and not refused):
                 self._set_adrift(ref)
             raise
         finally:
@@ -248,9 +250,7 @@ class Link:
         if self._closed:  # `close` waits for it
             self.abandon_ref(ref)
         elif ref not in self._adrift:
-            # By then a worker ends it, as `limits.on_idle` says.
-            forget_s = min(self.limits.idle_s, ADRIFT_S)
-            self._adrift[ref] = asyncio.get_running_loop().call_later(forget_s, self._adrift.pop, ref, None)
+            self._adrift[ref] = asyncio.get_running_loop().call_later(ADRIFT_S, self._adrift.pop, ref, None)
 
     def _take_up(self, ref: TurnRef) -> bool:
         """Let a turn be adrift no more; tells whether it was."""

@@ -83,7 +83,7 @@ class Dispatch:
             lost = await self._ask(self._queue.any_abandoned(lease_ms))
             if lost and await self._take(lambda count: self._queue.abandoned(lease_ms, count)):
                 return  # there may be more
-            if lost is not None:
+            if lost is not None and time.monotonic() >= self._look_at:  # else an answer has come late meanwhile
                 self._look_at = time.monotonic() + self._lease_s / 2 * DICE.uniform(0.8, 1.0)
         if self._alone:
             await self._take(lambda count: self._queue.ready(count, block_ms))

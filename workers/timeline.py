@@ -145,7 +145,7 @@ class Timeline:
             is_open = isinstance(time, OpenWord)
             first = self._sample(start_s)
             last = max(first, self._sample(end_s))
-            self._end_open_words(first, last)
+            self._end_open_words(first, last, is_open=is_open)
             start, end = self._text.find(spelled, max(0.0, end_s - start_s))
             self._coming.append(_Coming(self._text.whole, first, None if is_open else last))
             self._words_until = max(self._words_until, last)
@@ -160,7 +160,7 @@ class Timeline:
             return
         if (end := self._text.find_piece(text, max(0.0, end_s - start_s))) is not None:
             first, last = self._sample(start_s), self._sample(end_s)
-            self._end_open_words(first, last)
+            self._end_open_words(first, last, is_open=False)
             self._coming.append(_Coming(end, first, last))
             self._settle()
 
@@ -238,13 +238,17 @@ class Timeline:
     def _sample(self, at_s: float) -> int:
         return self._base + round(at_s * self.format.sample_rate)
 
-    def _end_open_words(self, first: int, last: int) -> None:
-        """End words whose end the vendor has not told where the next one begins, or ends if that does not tell."""
+    def _end_open_words(self, first: int, last: int, *, is_open: bool) -> None:
+        """End words whose end the vendor has not told where the next one begins, or ends if that does not tell.
+
+        Behind a word that ``is_open`` itself they may stay so, and behind no other: all open words are the last ones.
+        """
         for at in range(len(self._coming) - 1, -1, -1):
             word = self._coming[at]
             if word.last is not None:
                 break
-            if (end := first if first > word.first else last) > word.first:
+            end = first if first > word.first else max(last, word.first)
+            if end > word.first or not is_open:
                 self._coming[at] = word._replace(last=end)
                 self._text.went_on(self.format.seconds(end - word.first))
 

@@ -80,7 +80,7 @@ class Attempt:
         self._route = Route([voice.name for voice in self._voices], streams, self._opens_at)
         self._spoke = voice.name  # who listeners think speaks
         self._at_word: asyncio.Event | None = None  # it is to halt at the end of a word
-        self._speech: Speech | None = None  # the last that was begun
+        self._speeches: list[Speech] = []  # that have been begun, and have not failed
         self.ending = False
 
     async def run(self) -> str:
@@ -148,13 +148,13 @@ class Attempt:
         """End a turn that waits for a vendor when it should have begun. How late its text is, is up to its producer."""
         if (left_ms := self._claim.start_within_ms_left) is not None:
             await asyncio.sleep(left_ms / 1000)
-            if await self._any_text() and not self._started:
+            if self._unspoken and not self._started:
                 self._text.stop(TooLate("no vendor was free in time"))
 
     @property
     def _started(self) -> bool:
         """Whether a vendor has been ready to speak."""
-        return self._timeline.position > self._claim.cut or (self._speech is not None and self._speech.got.is_set())
+        return self._timeline.position > self._claim.cut or any(speech.got.is_set() for speech in self._speeches)
 
     async def _speak(self) -> tuple[State, str]:
         """Have the text spoken by the voice, or by those that go on when it fails."""
@@ -169,6 +169,7 @@ class Attempt:
             try:
                 rest = await self._speak_once(voice, cause or (not_asked if voice.name != self._spoke else ""))
             except VendorError as error:
+                self._speeches.clear()
                 if self._text.ended and not self._unspoken:
                     break  # nothing is missing but the vendor's goodbye
                 further = self._timeline.cut > before
@@ -218,7 +219,9 @@ class Attempt:
 
         def speech(voice: Voice) -> Speech:
             timeline = Timeline(self._claim.format, start.cut, start.spoken, self._most_s, start.short_at)
-            return Speech(voice, self._text, self._script, timeline, self._output, self._idle, race.begins)
+            made = Speech(voice, self._text, self._script, timeline, self._output, self._idle, race.begins)
+            self._speeches.append(made)
+            return made
 
         def begin(winner: Speech) -> None:
             self._timeline, name = winner.timeline, winner.voice.name
@@ -232,7 +235,6 @@ class Attempt:
 
         race = Race(begin)
         first, hedge, after_ms = speech(voice), voice.hedge, voice.settings.hedge_ms
-        self._speech = first
         if hedge is None or after_ms is None:
             return await first.run()
         return await hedged(race, first, lambda: speech(hedge), self._any_text, after_ms / 1000)

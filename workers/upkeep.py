@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 _REPORT_S = 1.0
 _LATE_S = (0.4, 0.6)
 _HOUSEKEEPING_S = 60.0
+#: When it is tried again: voices that are announced late are refused by producers.
+_AGAIN_S = 5.0
 #: How long a worker that stops waits for a Redis that is away, in seconds: what it has left to say is only a courtesy.
 LAST_WORD_S = 1.0
 #: A worker that has held nothing and not been heard of for so long is taken out of the group.
@@ -34,15 +36,18 @@ async def keep_house(
     while True:
         # Side by side: they are about different keys, in a cluster about different servers, and one may hang.
         chores = [ledger.announce(voices), ledger.keep(running())]
-        await asyncio.gather(*map(_tried, [*chores, *(queue.forget_the_dead(_FORGET_MS) for queue in queues)]))
-        await asyncio.sleep(min(_HOUSEKEEPING_S, ledger.bounds.retention_ms / 4000))
+        chores += [queue.forget_the_dead(_FORGET_MS) for queue in queues]
+        done = all(await asyncio.gather(*map(_tried, chores)))
+        await asyncio.sleep(min(_HOUSEKEEPING_S if done else _AGAIN_S, ledger.bounds.retention_ms / 4000))
 
 
-async def _tried(chore: Awaitable[None]) -> None:
+async def _tried(chore: Awaitable[None]) -> bool:
     try:
         await chore
     except (RedisUnavailable, ResponseError) as error:
         log.warning("! housekeeping put off: %s", error)
+        return False
+    return True
 
 
 async def expire_late(ledger: Ledger, shard: int) -> None:

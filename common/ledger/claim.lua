@@ -6,31 +6,26 @@
 --           was fully published; its id fences every earlier attempt, and it names the owner.
 -- Refuses   `ended`: the turn has ended or the message is not its current one; the message is acknowledged and gone.
 --           `exhausted`: as many workers as allowed were lost on it at the same place; it ends `failed`, goes to `dead`.
---           `expired`: nothing of it could be published in time; it ends. `gone`: the turn, or its session's output, is no longer there.
+--           `expired`: nobody has claimed it in time; it ends. `gone`: the turn, or its session's output, is no longer there.
 --           `elsewhere`: another worker speaks it and has its lease; one that was frozen, or whose claim was late, may not
 --           know that yet. Nothing is changed then.
 -- Repeating is harmless: the owner's second call returns what the first returned; no attempt is used up.
 -- Returns   JSON {status, number, attempt, request, format, cut, spoken, start_within_ms_left}; no `start_within_ms_left` where
---           the turn has no deadline, or where something of it is in the output
+--           the turn has no deadline, or where another attempt has had it in time
 
 local session, turn = ARGV[3], ARGV[4]
 local message, owner, most_attempts, format, sample_bytes = ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8], ARGV[9]
 
 local fields = read_turn(turn)
-if not fields then
-  acknowledge(message)
-  redis.call('ZREM', DEADLINES, deadline_of(turn))
-  if redis.call('HGET', SESSION, 'speaking') == turn then advance() end
-  return cjson.encode({status = 'gone'})
-end
-if fields.ended or fields.message ~= message then
-  acknowledge(message)
-  return cjson.encode({status = 'ended', state = fields.state})
+if not fields or fields.ended or fields.message ~= message then
+  leave_behind(message, turn, fields)
+  return cjson.encode({status = fields and 'ended' or 'gone', state = fields and fields.state})
 end
 
 local function claimed(attempt, cut, spoken)
   return cjson.encode({status = 'claimed', number = fields.number, attempt = attempt, request = fields.request,
-    format = fields.format or format, cut = cut, spoken = spoken, start_within_ms_left = time_left(fields)})
+    format = fields.format or format, cut = cut, spoken = spoken,
+    start_within_ms_left = attempt == 1 and fields.expires_ms > 0 and fields.expires_ms - now_ms() or nil})
 end
 
 local function worker_of(name) return name:match('^[^/]*') end
@@ -42,14 +37,11 @@ if fields.state == 'speaking' then
   if speaker ~= worker_of(owner) and speaker == holder(message) then return cjson.encode({status = 'elsewhere'}) end
 end
 
-if fields.state == 'speaking' then forgive_late_text(turn, fields) end
 if is_late(fields) then
   cut_off(turn, fields, 'expired', LATE)
   advance()
   return cjson.encode({status = 'expired'})
 end
--- What has started needs no deadline any more, though the audio that was published may be replaced from its first sample on.
-if not time_left(fields) then fields.expires_ms = 0 end
 -- Taken over while it was speaking: that worker was lost. If it had come further than those before it, counting begins
 -- anew: a Redis that stalls now and then must not end a long turn.
 local lost = fields.lost
@@ -80,7 +72,7 @@ if not written then
   return cjson.encode({status = 'gone'})
 end
 set_state(turn, fields.state, 'speaking', 'attempt', attempt, 'lost', lost, 'progress', text(cut), 'owner', owner,
-  'expires_ms', text(fields.expires_ms), 'claimed_ms', text(now_ms()))
+  'claimed_ms', text(now_ms()))
 redis.call('HDEL', turn_key(turn), 'unspoken_ms')
 redis.call('ZREM', DEADLINES, deadline_of(turn))
 redis.call('HSETNX', turn_key(turn), 'format', format)

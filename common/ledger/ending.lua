@@ -83,6 +83,14 @@ local function advance()
   end
 end
 
+-- Take a message out of `dispatch` whose turn is gone, or has another message by now, or none.
+local function leave_behind(message, turn, fields)
+  acknowledge(message)
+  if fields then return end
+  redis.call('ZREM', DEADLINES, deadline_of(turn))
+  if redis.call('HGET', SESSION, 'speaking') == turn then advance() end
+end
+
 -- Interrupt all that waits in the session and, unless only that is meant, what speaks. Returns the cuts, in order.
 local function interrupt_session(waiting_only, cause)
   local cuts = {}

@@ -4,15 +4,17 @@
 -- Does      a new message in `dispatch` instead of the old one, so that a worker that waits is woken. No attempt is used up,
 --           nothing is published, and the deadline holds as before. Notes since when no worker has been known that speaks it.
 -- Refuses   `nobody`: that has been so for long enough; it is the caller's to end. `elsewhere`: the message is in other hands,
---           or the turn is gone or has ended: then it is not ours to pass on. Nothing is changed then.
+--           and nothing is changed; or the turn is gone or has ended, and its message is acknowledged, as by `claim`.
 -- Repeating is harmless: it finds another message (`elsewhere`).
 -- Returns   JSON {status = passed_on | nobody | elsewhere}
 
 local turn = ARGV[4]
 local message, worker, nobody, most_ms = ARGV[5], ARGV[6], ARGV[7] == '1', tonumber(ARGV[8])
 
+if holder(message) ~= worker then return cjson.encode({status = 'elsewhere'}) end
 local fields = read_turn(turn)
-if not fields or fields.ended or fields.message ~= message or holder(message) ~= worker then
+if not fields or fields.ended or fields.message ~= message then
+  leave_behind(message, turn, fields)
   return cjson.encode({status = 'elsewhere'})
 end
 if nobody then

@@ -2,7 +2,7 @@
 --
 -- ARGV  5 attempt  6 owner
 -- Does      state ready; a new message in `dispatch` instead of the old one, so that a worker that waits is woken. The attempt
---           does not count as one that was lost. If nothing of the turn is in the output, its deadline holds as before.
+--           does not count as one that was lost.
 -- Refuses   `fenced`: another attempt or another owner's is the current one, or the turn has ended. `gone`: it is no longer
 --           there. Nothing is changed then.
 -- Repeating is harmless: `known`, while nobody has claimed it since.
@@ -16,10 +16,8 @@ if not fields then return cjson.encode({status = 'gone'}) end
 if fields.attempt ~= attempt or fields.owner ~= owner or fields.ended then return cjson.encode({status = 'fenced'}) end
 if fields.state == 'ready' then return cjson.encode({status = 'known'}) end
 
-forgive_late_text(turn, fields)
-set_state(turn, fields.state, 'ready', 'expires_ms', text(fields.expires_ms))
+set_state(turn, fields.state, 'ready')
 acknowledge(fields.message)
 dispatch(turn, fields.voice)
-note_deadline(turn, fields)
 touch(turn, fields.retention_ms)
 return cjson.encode({status = 'released'})

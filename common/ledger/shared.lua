@@ -115,33 +115,7 @@ end
 
 local function deadline_of(turn) return ARGV[3] .. ' ' .. turn end
 
--- Whether anything of a turn is in the output. That a worker has claimed it says nothing: it may have given it back.
-local function has_started(fields)
-  local samples, _, spoken = published(fields.number)
-  return samples > 0 or spoken > 0
-end
-
--- The time (ms) that is left to a turn for its start, 0 or less if it is late; nil if it has no deadline, or has started.
-local function time_left(fields)
-  if fields.expires_ms == 0 or has_started(fields) then return nil end
-  return fields.expires_ms - now_ms()
-end
-
+-- Whether a turn's time to start is over, and no worker has claimed it. One that has knows the deadline itself.
 local function is_late(fields)
-  local left = time_left(fields)
-  return left ~= nil and left <= 0
-end
-
--- A worker has had the turn in hand in time, and there is nothing to speak yet: what is late is its text, and that is up to
--- its producer. Such a turn has no deadline any more.
-local function forgive_late_text(turn, fields)
-  if is_late(fields) and redis.pcall('XLEN', tokens_key(turn)) == 0 then fields.expires_ms = 0 end
-end
-
--- While nobody has a turn in hand, its deadline stands where `expire` is looked for.
-local function note_deadline(turn, fields)
-  if time_left(fields) then
-    redis.call('ZADD', DEADLINES, text(fields.expires_ms), deadline_of(turn))
-    prolong(DEADLINES, fields.retention_ms)
-  end
+  return fields.attempt == 0 and fields.expires_ms > 0 and fields.expires_ms <= now_ms()
 end

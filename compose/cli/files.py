@@ -1,5 +1,6 @@
 """Files that a user names: what is wrong with one is said before anything is done."""
 
+import os
 from pathlib import Path
 
 from saystream.common.errors import InvalidInput
@@ -17,7 +18,7 @@ def read_text(option: str, path: Path) -> str:
 
 def check_writable(option: str, path: Path) -> None:
     """Make sure that a file can be written; one that is there stays as it is. Raises InvalidInput."""
-    is_new = not path.exists()
+    is_new = not os.path.lexists(path)
     try:
         path.open("ab").close()
         if is_new:

@@ -77,6 +77,9 @@ def test_looking_whether_a_file_can_be_written_changes_nothing(tmp_path: Path) -
     (tmp_path / "old.wav").write_text("a recording")
     check_writable("--out", tmp_path / "old.wav")
     assert (tmp_path / "old.wav").read_text() == "a recording"
+    (tmp_path / "link.wav").symlink_to(tmp_path / "nowhere.wav")
+    check_writable("--out", tmp_path / "link.wav")
+    assert (tmp_path / "link.wav").is_symlink()
     with pytest.raises(InvalidInput, match="Is a directory"):
         check_writable("--out", tmp_path)
 

@@ -196,6 +196,16 @@ async def test_a_turn_whose_opening_was_not_acknowledged_is_interrupted_at_leavi
 # Interrupts that are on their way
 
 
+async def test_a_turn_is_interrupted_at_leaving_though_it_was_asked_for_again_with_another_request(
+    proxy: Proxy, ledger: Ledger
+) -> None:
+    async with hasty_at(proxy) as speaker:
+        await told_too_late(speaker.turn("s", turn="t", start_within_ms=90_000).open, speaker, proxy, ledger)
+        with pytest.raises(TurnConflict):
+            await speaker.turn("s", turn="t", start_within_ms=80_000).open()
+    assert await state_of(ledger) is State.INTERRUPTED
+
+
 async def test_opening_waits_for_an_interrupt_of_ours(
     speaker: Speaker, ledger: Ledger, held_interrupts: asyncio.Event
 ) -> None:

@@ -176,6 +176,15 @@ def test_words_that_are_said_to_begin_at_once_end_where_the_first_end_is_told() 
     assert (timeline.spoken, timeline.cut) == (17, 8000)
 
 
+def test_a_word_whose_end_is_told_ends_those_before_it_whatever_its_times_are() -> None:
+    timeline = Timeline(FORMAT)
+    send(timeline, "Hello brave new world")
+    timeline.words((OpenWord("Hello", 0.5, 0.5), WordTime("brave", 0.0, 0.2)))
+    timeline.words((WordTime("new", 0.5, 0.75), WordTime("world", 0.75, 1.0)))
+    timeline.audio(bytes(2 * 8000))
+    assert (timeline.spoken, timeline.cut) == (21, 8000)
+
+
 @pytest.mark.parametrize("ending", [(), ("ahem",)])
 def test_rewritten_words_whose_end_is_not_told_stand_for_the_text_of_their_time(ending: tuple[str, ...]) -> None:
     timeline = Timeline(FORMAT)

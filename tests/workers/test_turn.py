@@ -106,6 +106,21 @@ async def test_a_turn_whose_text_comes_late_does_not_expire(redis_url: str) -> N
         assert (await way.hear("s", "t")).ends["t"].reason is State.DONE
 
 
+async def test_a_turn_whose_text_comes_late_does_not_expire_while_its_vendor_is_on_trial(redis_url: str) -> None:
+    async with rig(redis_url, account={"breaker_failures": 1, "breaker_s": 100 * MS}) as way, way.speaker() as speaker:
+        way.standin.behaviour = Behaviour(fault=Fault(Kind.CUT, 0), faulty_requests=1)
+        broken = speaker.turn("s1", turn="broken")
+        await broken.open()
+        await broken.send(STORY)
+        await way.until_breaker("gradium", "open")
+        await speaker.interrupt("s1")
+        await way.until_breaker("gradium", "half-open")
+        async with speaker.turn("s", turn="t", start_within_ms=100) as turn:
+            await asyncio.sleep(300 * MS)  # the LLM thinks: this is the thing under test
+            await turn.send(STORY)
+        assert (await way.hear("s", "t")).ends["t"].reason is State.DONE
+
+
 @pytest.mark.parametrize("ticks", range(6))
 async def test_a_vendor_that_fails_just_when_a_turn_is_given_back_does_not_keep_it(redis_url: str, ticks: int) -> None:
     async with rig(redis_url, behaviour=Behaviour(speed=2.0)) as way, way.speaker() as speaker:

@@ -63,7 +63,7 @@ class Turn:
     asked: tuple[str, OnBusy, bool]  # the request: session, on_busy, whether there is a deadline
     state: State
     cuts: tuple[Cut, ...]
-    deadline: bool = False  # it has to start in time, and has not yet
+    deadline: bool = False  # it has to start in time
     late: bool = False
     attempt: int = 0
     owner: str = ""
@@ -201,13 +201,10 @@ class Model:
         speaker, claimer = (name.split("/")[0] for name in (turn.owner, owner))
         if turn.state is State.SPEAKING and self.held.get(message) == speaker != claimer:
             return Refusal.ELSEWHERE
-        if turn.state is State.SPEAKING:
-            self._forgive_late_text(turn)
-        if self._in_time(turn) is False:
+        if self._is_late(turn):
             self._cut_off(turn, State.EXPIRED)
             self._advance(line)
             return Refusal.EXPIRED
-        turn.deadline = self._in_time(turn) is not None
         lost = turn.lost
         if turn.state is State.SPEAKING:
             lost = 1 if cut > turn.progress else lost + 1
@@ -259,17 +256,16 @@ class Model:
             raise Fenced(turn.id)
         if turn.state is State.READY:
             return
-        self._forgive_late_text(turn)
         self._set(turn, State.READY)
         self._acknowledge(turn.message)
         self._dispatch(turn)
-        if self._in_time(turn) is not None:
-            self.deadlines.add(turn.id)
 
     def pass_on(self, message: Message, worker: str) -> None:
         turn = self.turns[message.turn]
-        if turn.message is message and self.held.get(message) == worker:
-            self._acknowledge(message)
+        if self.held.get(message) != worker:
+            return
+        self._acknowledge(message)
+        if turn.message is message and not turn.ended:
             self._dispatch(turn)
 
     def expire_late(self) -> int:
@@ -277,7 +273,7 @@ class Model:
         late = sorted((self.turns[one].session, one) for one in self.deadlines if self.turns[one].late)
         for session, one in late:
             turn = self.turns[one]
-            if turn.ended or turn.state is State.SPEAKING or self._in_time(turn) is None:
+            if turn.ended or turn.attempt:
                 self.deadlines.discard(one)
                 continue
             waited = turn.state is State.WAITING
@@ -296,13 +292,11 @@ class Model:
         last = output[-1]
         return last.position, last.cut, last.spoken, last.id.attempt
 
-    def _in_time(self, turn: Turn) -> bool | None:
-        position, _, spoken, _ = self._published(turn)
-        return None if position or spoken or not turn.deadline else not turn.late
+    def _is_late(self, turn: Turn) -> bool:
+        return turn.late and not turn.attempt
 
-    def _forgive_late_text(self, turn: Turn) -> None:
-        if self._in_time(turn) is False and not turn.tokens:
-            turn.deadline = False
+    def _in_time(self, turn: Turn) -> bool | None:
+        return not turn.late if turn.deadline and turn.attempt == 1 else None
 
     def _set(self, turn: Turn, state: State) -> None:
         assert state in NEXT[turn.state], f"{turn.id} cannot go from {turn.state} to {state}"
@@ -348,7 +342,7 @@ class Model:
             if turn.ended:
                 fence = Id(turn.number, FENCE, 0)
                 line.output.append(Entry(fence, "end", turn.id, 0, 0, 0, turn.state))
-            elif self._in_time(turn) is False:
+            elif self._is_late(turn):
                 self._cut_off(turn, State.EXPIRED)
             else:
                 line.speaking = turn.id

@@ -251,23 +251,9 @@ async def its_time_is_over(stage: Stage, turn: str) -> None:
     await call(stage.redis, "HSET", stage.keys().turn(turn), "expires_ms", 1)
 
 
-async def test_a_turn_of_which_something_was_published_does_not_expire(stage: Stage) -> None:
-    first = await stage.speaking("t", start_within_ms=60_000)
-    await stage.say(first, 1)
-    await its_time_is_over(stage, "t")
-    assert (await stage.claim(first.message)).attempt == 2
-
-
-async def test_a_turn_that_was_claimed_and_of_which_nothing_was_published_expires(stage: Stage) -> None:
-    first = await stage.speaking("t", start_within_ms=60_000)
-    await stage.append("t", 1, "Hello")
-    await its_time_is_over(stage, "t")
-    assert await stage.ledger.claim(first.message, "w/2", attempts=3, format=FORMAT) is Refusal.EXPIRED
-    assert await stage.state("t") is State.EXPIRED
-
-
 @pytest.mark.parametrize("how", ["given back", "lost"])
-async def test_a_turn_whose_text_is_late_does_not_expire_because_its_worker_changes(stage: Stage, how: str) -> None:
+async def test_a_turn_that_was_claimed_in_time_does_not_expire_with_its_worker(stage: Stage, how: str) -> None:
+    """That nothing of it is published can be its producer's doing: the text is late."""
     first = await stage.speaking("t", start_within_ms=60_000)
     await its_time_is_over(stage, "t")
     if how == "given back":
@@ -275,15 +261,6 @@ async def test_a_turn_whose_text_is_late_does_not_expire_because_its_worker_chan
         assert await stage.ledger.expire_late(0) == 0
     claim = await stage.claim(await stage.take() if how == "given back" else first.message)
     assert (claim.attempt, claim.start_within_ms_left) == (2, None)
-
-
-async def test_a_turn_that_has_started_is_not_late_when_its_first_word_is_to_be_spoken_again(stage: Stage) -> None:
-    """The splice stands at sample 0, as if nothing had been published."""
-    first = await stage.speaking("t", start_within_ms=60_000)
-    await stage.say_half(first, 1, 0, 10, 0, 0)
-    for _ in range(2):
-        claim = await stage.claim(first.message, attempts=9)
-        assert (claim.cut, claim.start_within_ms_left) == (0, None)
 
 
 async def test_a_claim_tells_how_much_time_is_left_for_the_start(stage: Stage) -> None:

@@ -81,16 +81,6 @@ async def test_one_that_has_begun_has_no_deadline_any_more(stage: Stage) -> None
     assert (await stage.claim(await stage.take())).attempt == 2
 
 
-async def test_one_that_was_given_back_with_nothing_of_it_published_is_as_late_as_before(stage: Stage) -> None:
-    claim = await stage.speaking("t", start_within_ms=60_000)
-    await stage.ledger.release(claim)
-    assert await deadlines(stage) == ["s t"]
-    assert await stage.ledger.expire_late(0) == 0
-    await too_late(stage, "t")
-    assert await stage.ledger.expire_late(0) == 1
-    assert await stage.state("t") is State.EXPIRED
-
-
 @pytest.mark.parametrize("end", ["interrupt", "claim", "waiting", "forgotten"])
 async def test_a_turn_that_has_ended_has_no_deadline_any_more(stage: Stage, end: str) -> None:
     if end == "waiting":

@@ -51,7 +51,7 @@ async def test_one_whose_worker_was_lost_still_counts_that(stage: Stage) -> None
     assert refused is Refusal.EXHAUSTED
 
 
-@pytest.mark.parametrize("why", ["in other hands", "passed on", "ended", "gone"])
+@pytest.mark.parametrize("why", ["in other hands", "passed on", "ended"])
 async def test_what_is_not_ours_any_more_is_let_alone(stage: Stage, why: str) -> None:
     await stage.open("t")
     message = await stage.take()
@@ -63,12 +63,20 @@ async def test_what_is_not_ours_any_more_is_let_alone(stage: Stage, why: str) ->
             await stage.ledger.pass_on(message, "first")
         case "ended":
             await stage.ledger.interrupt("s")
-        case "gone":
-            await call(stage.redis, "DEL", stage.keys().turn("t"))
     before = await stage.dump()
     for nobody_ms in (None, 0, LONG_MS):
         assert await stage.ledger.pass_on(message, "first", nobody_ms=nobody_ms)
     assert await stage.dump() == before
+
+
+async def test_a_turn_that_is_gone_leaves_nothing_behind_and_lets_the_next_one_speak(stage: Stage) -> None:
+    await stage.open("t")
+    await stage.open("next")
+    message = await stage.take()
+    await call(stage.redis, "DEL", stage.keys().turn("t"))
+    assert await stage.ledger.pass_on(message, "first")
+    assert (await stage.take()).ref.turn == "next"
+    assert len(await stage.dispatched()) == 1
 
 
 async def test_it_is_not_passed_on_when_for_long_enough_nobody_was_there(stage: Stage) -> None:
