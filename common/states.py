@@ -23,7 +23,7 @@ NEXT: dict[State, frozenset[State]] = {
     State.WAITING: frozenset({State.READY, State.INTERRUPTED, State.EXPIRED}),
     State.READY: frozenset({State.SPEAKING, State.FAILED, State.INTERRUPTED, State.EXPIRED}),
     # speaking follows speaking when a turn is taken over; ready follows it when a worker gives the turn back; expired
-    # does when nothing of it could be published in time
+    # does when no vendor was free for it in time
     State.SPEAKING: frozenset(
         {State.SPEAKING, State.READY, State.DONE, State.FAILED, State.INTERRUPTED, State.EXPIRED}
     ),

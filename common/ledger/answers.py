@@ -61,9 +61,9 @@ class Claim:
     """The right to publish: an attempt at a turn.
 
     Audio goes on at sample ``cut``; the text goes on at character ``spoken``. The entries of this attempt have the ids
-    ``entry(1)``, ``entry(2)``, …; `begin` or `splice` was ``entry(0)``, and names the ``owner``. The turn's first
-    sample has to be published within ``start_within_ms_left``, which may be 0 or less; None: there is no deadline, or
-    it has started.
+    ``entry(1)``, ``entry(2)``, …; `begin` or `splice` was ``entry(0)``, and names the ``owner``. A vendor has to be
+    free for it within ``start_within_ms_left``, which may be 0 or less; None: there is no deadline, or another attempt
+    has had it in time.
     """
 
     message: Message

@@ -2,7 +2,7 @@
 --
 -- ARGV  5 attempt  6 owner  7 seq of the end entry  8 reason (done | failed | expired)  9 samples  10 spoken  11 cause
 -- Does      writes `end`, acknowledges the message, seals the tokens, lets the next turn of the session speak. A failed turn
---           also goes to `dead`. `expired` is for one of which nothing could be published in time.
+--           also goes to `dead`. `expired` is for one for which no vendor was free in time.
 -- Refuses   `fenced`: another attempt is the current one, or another owner's (a failover that loses a claim gives its number
 --           out twice), or the turn has ended otherwise. `gone`: it is no longer there. `short`: the entry before the end is
 --           not the last one, because a failover has lost what was published. Nothing is changed then.

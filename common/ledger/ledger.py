@@ -186,7 +186,7 @@ class Ledger:
     async def finish(self, claim: Claim, seq: int, reason: State, samples: int, spoken: int, cause: str = "") -> None:
         """End a turn as `done`, `failed` or `expired`; ``seq`` is that of its end entry.
 
-        `expired` is for a turn of which nothing could be published in time, and which this claim still holds.
+        `expired` is for a turn for which no vendor was free in time, and which this claim still holds.
 
         Raises:
             Fenced: another attempt is the current one, or the turn has ended otherwise. Nothing was changed.
