@@ -66,6 +66,9 @@ def is_passing(error: Exception) -> bool:
 
 def unavailable(error: Exception) -> RedisUnavailable:
     """Return what a caller gets for an error that passes."""
+    # Over a Unix socket redis-py tells it as the reason of another error.
+    if any(isinstance(reason, exceptions.AuthenticationError) for reason in (error, error.__context__)):
+        return RedisUnavailable(f"Redis does not let us in, by the user name and password of its URL: {error}")
     return RedisUnavailable(f"Redis does not answer: {str(error) or 'no reply in time'}")
 
 

@@ -189,3 +189,13 @@ async def test_what_users_say_stands_in_no_error(make_redis: MakeRedis, refusal:
         with pytest.raises(RedisUnavailable) as raised:
             await ledger.append(ref("t"), 1, [Text(PRIVATE)] * events)
     assert PRIVATE not in "".join(traceback.format_exception(raised.value))
+
+
+@pytest.mark.parametrize("user", ["", ":wrong@"])
+async def test_a_wrong_password_is_told_from_a_server_that_is_away(make_redis: MakeRedis, user: str) -> None:
+    server = make_redis()
+    async with contextlib.aclosing(connect(server.url)) as redis:
+        await call(redis, "CONFIG", "SET", "requirepass", PASSWORD)
+    async with contextlib.aclosing(connect(server.url.replace("://", f"://{user}", 1))) as redis:
+        with pytest.raises(RedisUnavailable, match="does not let us in"):
+            await call(redis, "PING")
