@@ -139,6 +139,15 @@ def test_several_threads_may_send_to_one_turn(speaker: BlockingSpeaker, client: 
     assert text_of(client, turn) == "a" * 200
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C raises, also where these tests run in the background of a shell, which has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_interrupts_a_call_that_waits(make_redis: MakeRedis) -> None:
     server = make_redis()
     stopped = threading.Event()
@@ -168,6 +177,7 @@ def test_ctrl_c_interrupts_a_call_that_waits(make_redis: MakeRedis) -> None:
             assert text_of(client, turn) == "ac"
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_in_the_block_interrupts_the_turn(speaker: BlockingSpeaker, client: "redis.Redis") -> None:
     turn = speaker.turn("s")
     with pytest.raises(KeyboardInterrupt), turn:
