@@ -1,6 +1,7 @@
 """One server and the connections to it."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from redis import exceptions
@@ -93,6 +94,8 @@ class Server:
         """Disconnect; a server that stands still is not waited for."""
         for connection in list(self._connections):
             await hang_up(connection)
+        with suppress(exceptions.RedisError, OSError):
+            await self._pool.disconnect()  # one that was connected for a call which was cancelled just then
 
 
 async def exchange(connection: Connection, packed: bytes, count: int) -> list[Any]:

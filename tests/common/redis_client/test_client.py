@@ -17,7 +17,7 @@ from saystream.common.redis_client import Client, call, connect
 from saystream.common.states import State
 from tests.common.stage import ref, request
 from tests.servers import MakeRedis
-from tests.timing import MS
+from tests.timing import MS, eventually
 
 PRIVATE = "what the user said"
 PASSWORD = "do-not-show"  # noqa: S105
@@ -199,3 +199,22 @@ async def test_a_wrong_password_is_told_from_a_server_that_is_away(make_redis: M
     async with contextlib.aclosing(connect(server.url.replace("://", f"://{user}", 1))) as redis:
         with pytest.raises(RedisUnavailable, match="does not let us in"):
             await call(redis, "PING")
+
+
+async def test_a_call_that_is_cancelled_at_any_moment_leaves_no_connection_behind(make_redis: MakeRedis) -> None:
+    server = make_redis()
+    for ticks in range(60):
+        redis = connect(server.url)
+        calling = asyncio.create_task(call(redis, "PING"))
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        calling.cancel()
+        await asyncio.wait([calling])
+        await redis.aclose()
+
+    async with contextlib.aclosing(connect(server.url)) as redis:
+
+        async def alone() -> bool:
+            return len((await call(redis, "CLIENT", "LIST")).split(b"\n")) == 2  # this one, and the end of its line
+
+        await eventually(alone)
