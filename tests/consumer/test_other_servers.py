@@ -24,20 +24,6 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reporter, "PERIOD_S", 10 * MS)
 
 
-@pytest.fixture
-async def cluster() -> AsyncIterator[Cluster]:
-    with Cluster() as servers:
-        await servers.start()
-        yield servers
-
-
-@pytest.fixture
-async def sentinels() -> AsyncIterator[Sentinels]:
-    with Sentinels() as servers:
-        await servers.start()
-        yield servers
-
-
 class Audience:
     """A listener that collects what it hears of turn `a`."""
 

@@ -10,12 +10,24 @@ from saystream.common.events import Splice
 from saystream.common.redis_client import call_raw
 from saystream.common.states import State
 from saystream.compose.standin import Behaviour, Fault, Kind, StandIn
+from saystream.producer import Speaker
 from saystream.workers import turn as turn_module
-from tests.rig import rig
+from tests.rig import Rig, rig
 from tests.timing import MS, eventually
 from tests.vendors import FISHAUDIO, GRADIUM, KUGELAUDIO, Row
 
 STORY = "The quick brown fox jumps over the lazy dog, and then it sleeps."
+
+
+async def put_on_trial(way: Rig, speaker: Speaker) -> None:
+    """Have the vendor break one stream, and wait until it may be asked once again."""
+    way.standin.behaviour = Behaviour(fault=Fault(Kind.CUT, 0), faulty_requests=1)
+    broken = speaker.turn("s1", turn="broken")
+    await broken.open()
+    await broken.send(STORY)
+    await way.until_breaker("gradium", "open")
+    await speaker.interrupt("s1")
+    await way.until_breaker("gradium", "half-open")
 
 
 async def test_a_blank_token_behind_a_pause_does_not_end_the_turn(redis_url: str) -> None:
@@ -108,13 +120,7 @@ async def test_a_turn_whose_text_comes_late_does_not_expire(redis_url: str) -> N
 
 async def test_a_turn_whose_text_comes_late_does_not_expire_while_its_vendor_is_on_trial(redis_url: str) -> None:
     async with rig(redis_url, account={"breaker_failures": 1, "breaker_s": 100 * MS}) as way, way.speaker() as speaker:
-        way.standin.behaviour = Behaviour(fault=Fault(Kind.CUT, 0), faulty_requests=1)
-        broken = speaker.turn("s1", turn="broken")
-        await broken.open()
-        await broken.send(STORY)
-        await way.until_breaker("gradium", "open")
-        await speaker.interrupt("s1")
-        await way.until_breaker("gradium", "half-open")
+        await put_on_trial(way, speaker)
         async with speaker.turn("s", turn="t", start_within_ms=100) as turn:
             await asyncio.sleep(300 * MS)  # the LLM thinks: this is the thing under test
             await turn.send(STORY)
@@ -162,13 +168,7 @@ async def test_turns_outlast_a_slow_probe_of_a_vendor_that_is_well(redis_url: st
 
 async def test_a_turn_with_nothing_to_say_does_not_hold_the_probe(redis_url: str) -> None:
     async with rig(redis_url, account={"breaker_failures": 1, "breaker_s": 100 * MS}) as way, way.speaker() as speaker:
-        way.standin.behaviour = Behaviour(fault=Fault(Kind.CUT, 0), faulty_requests=1)
-        broken = speaker.turn("s1", turn="broken")
-        await broken.open()
-        await broken.send(STORY)
-        await way.until_breaker("gradium", "open")
-        await speaker.interrupt("s1")
-        await way.until_breaker("gradium", "half-open")
+        await put_on_trial(way, speaker)
         silent = speaker.turn("s2", turn="silent")
         await silent.open()
         await asyncio.sleep(50 * MS)
