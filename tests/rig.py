@@ -125,7 +125,12 @@ class Rig:
                 loop = asyncio.get_running_loop()
                 while "is ready" not in (line := await loop.run_in_executor(None, process.stderr.readline)):
                     assert line, f"the worker ended with {process.wait()}"
-                yield process
+                draining = loop.run_in_executor(None, process.stderr.read)  # its log must not fill the pipe
+                try:
+                    yield process
+                finally:
+                    process.kill()
+                    await draining
             finally:
                 process.kill()
 
