@@ -6,7 +6,6 @@ import importlib.util
 import os
 import select
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from redis.retry import Retry
 from saystream.common.errors import RedisUnavailable
 from saystream.common.redis_client.address import check
 from saystream.compose.extras import how_to_install
+from saystream.compose.ports import KeptPort
 
 SERVER_NAMES = ("redis-server", "valkey-server")
 
@@ -111,6 +111,7 @@ class PrivateRedis:
         self.appendonly = appendonly
         self.directory = Path()
         self._lifeline: subprocess.Popen[bytes] | None = None
+        self._kept_port: KeptPort | None = None
 
     def __repr__(self) -> str:
         state = f"{self.version} at {self.url}, process {self.pid}" if self._lifeline else "not running"
@@ -133,7 +134,7 @@ class PrivateRedis:
             undo.pop_all()
 
     def stop(self) -> None:
-        """End the server and remove its directory. Stopping what is not running does nothing."""
+        """End the server and remove its directory; it may start again. If it does not run, nothing happens."""
         lifeline, self._lifeline = self._lifeline, None
         if lifeline is None:
             return
@@ -150,7 +151,7 @@ class PrivateRedis:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.stop()
+        self._end()
 
     async def __aenter__(self) -> Self:
         starting = asyncio.create_task(asyncio.to_thread(self.start))
@@ -160,27 +161,33 @@ class PrivateRedis:
             # A thread cannot be cancelled: without this wait the server would start after everyone has left.
             await asyncio.wait([starting])
             if not starting.cancelled() and starting.exception() is None:
-                self.stop()
+                self._end()
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await asyncio.to_thread(self.stop)
+        await asyncio.to_thread(self._end)
+
+    def _end(self) -> None:
+        self.stop()
+        if self._kept_port is not None:
+            self._kept_port.close()
 
     def _launch(self) -> None:
         """Start the lifeline, which starts the server."""
         socket_path = self.directory / "redis.sock"
+        has_socket = len(os.fsencode(socket_path)) <= MAX_SOCKET_PATH_BYTES
+        if self.port == 0 or (self.port is None and not has_socket):  # which it has at the next start, too
+            self._kept_port = KeptPort()
+            self.port = self._kept_port.number
         arguments = ["--dir", str(self.directory), "--save", "", "--appendonly", "yes" if self.appendonly else "no"]
         arguments += ["--maxmemory-policy", "noeviction", "--bind", "127.0.0.1"]
-        if len(os.fsencode(socket_path)) <= MAX_SOCKET_PATH_BYTES:
+        if has_socket:
             self.url = f"unix://{quote(str(socket_path))}"
             arguments += ["--unixsocket", str(socket_path), "--unixsocketperm", "700"]
-            if self.port == 0:
-                self.port = _free_port()
         else:
-            self.port = self.port or _free_port()
             self.url = f"redis://127.0.0.1:{self.port}/0"
         arguments += ["--port", str(self.port or 0)]
         lifeline = Path(__file__).with_name("lifeline.py")
@@ -249,10 +256,3 @@ def _product_and_version(client: "redis.Redis") -> str:
     if "valkey_version" in info:
         return f"Valkey {info['valkey_version']}"
     return f"Redis {info['redis_version']}"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

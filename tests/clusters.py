@@ -7,10 +7,8 @@ notice a failure does so after a second at most: a failover takes 1 to 3 s.
 import contextlib
 import itertools
 import os
-import random
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +24,7 @@ from saystream.common.errors import RedisUnavailable
 from saystream.common.redis_client import Part, call, connect
 from saystream.common.redis_client.slots import SLOTS, slot_of_key
 from saystream.compose import lifeline
+from saystream.compose.ports import KeptPort
 from saystream.compose.redis_server import ServerBinary, choose
 from tests.timing import MS, eventually
 
@@ -33,8 +32,8 @@ HOST = "127.0.0.1"
 NAME = "mymaster"
 #: How long servers may take to get ready, and to take over.
 START_S, FAILOVER_S = 30_000 * MS, 30_000 * MS
-#: Below the ports that the kernel gives to clients, even with what a cluster adds for its own talk.
-_PORTS, _BUS = (12_000, 20_000), 10_000
+#: Where a member of a cluster listens for the others, above its own port.
+_BUS = 10_000
 _NODE_TIMEOUT_MS = 1000
 
 
@@ -42,7 +41,8 @@ class Node:
     """One server: of data, or a sentinel. It can be killed, started again, frozen and thawed."""
 
     def __init__(self, folder: Path, arguments: Sequence[str] = (), *, sentinel: str = "") -> None:
-        self.port, self.pid = free_port(), 0
+        self._kept_port = KeptPort(beside=_BUS)
+        self.port, self.pid = self._kept_port.number, 0
         self.folder, self.url = folder / str(self.port), f"redis://{HOST}:{self.port}"
         self.folder.mkdir()
         if sentinel:
@@ -82,6 +82,7 @@ class Node:
             keeper.stdin.close()
             keeper.wait()
             keeper.stdout.close()
+        self._kept_port.close()
 
     def kill(self) -> None:
         """End it with no chance to say so."""
@@ -111,9 +112,24 @@ class Node:
         """Return what the server says of itself; nothing while it cannot be asked."""
         return await self.says("INFO", section) or {}
 
-    async def replicates(self) -> bool:
-        """Tell whether this is a replica that is in step with its primary."""
+    async def is_replicated_by(self, replicas: Sequence["Node"]) -> None:
+        """Wait until all that is written here is there, too. This empties it.
+
+        A link that is up is not enough: a primary keeps the first writes back until the replica acknowledges what it
+        has loaded, which it may do a second later. If the primary ends before, they are lost.
+        """
+        for replica in replicas:
+            await eventually(replica._is_linked, START_S)
+        await self.ask("FLUSHALL")
+        offset = (await self.info("replication"))["master_repl_offset"]
+        for replica in replicas:
+            await eventually(partial(replica._has, offset), START_S)
+
+    async def _is_linked(self) -> bool:
         return (await self.info("replication")).get("master_link_status") == "up"
+
+    async def _has(self, offset: int) -> bool:
+        return int((await self.info("replication")).get("slave_repl_offset", 0)) >= offset
 
 
 class _Ensemble:
@@ -152,8 +168,7 @@ class Sentinels(_Ensemble):
         primary.start()
         for replica in replicas:
             replica.start("--replicaof", HOST, str(primary.port))
-        for replica in replicas:
-            await eventually(replica.replicates, START_S)
+        await primary.is_replicated_by(replicas)
         # They would find each other and the replicas by themselves, but that takes them seconds.
         rules = [
             f"sentinel monitor {NAME} {HOST} {primary.port} 2",
@@ -232,8 +247,8 @@ class Cluster(_Ensemble):
         self.url = f"redis+cluster://{','.join(f'{HOST}:{node.port}' for node in self.nodes[:3])}"
         for node in self.nodes:
             await eventually(partial(self._is_well, node), START_S)
-        for replica in self.nodes[3:]:
-            await eventually(replica.replicates, START_S)
+        for master in self.nodes[:3]:
+            await master.is_replicated_by(await self.replicas_of(master))
 
     async def master_of(self, slot: int) -> Node:
         """Return who has a slot, as those that can be asked say."""
@@ -322,16 +337,3 @@ def keys_in(slots: Iterable[int]) -> list[str]:
             break
         found.setdefault(slot_of_key(f"key:{number}"), f"key:{number}")
     return [found[slot] for slot in wanted]
-
-
-def free_port() -> int:
-    """Return a port that nobody has, nor the one that a member of a cluster takes besides."""
-    while True:
-        port = random.SystemRandom().randrange(*_PORTS)
-        with socket.socket() as own, socket.socket() as bus:
-            try:
-                own.bind((HOST, port))
-                bus.bind((HOST, port + _BUS))
-            except OSError:
-                continue
-            return port

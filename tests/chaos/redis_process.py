@@ -1,9 +1,7 @@
 """A Redis that can be killed and comes back: the same port, the same folder, all that it had acknowledged."""
 
 import asyncio
-import random
 import signal
-import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -13,11 +11,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from saystream.compose.ports import KeptPort
 from saystream.compose.redis_server import ServerBinary, choose
 from tests.chaos.processes import Child, Ended
 
-#: Below the ports that the kernel gives to clients: while the server is down none of them can get its own.
-_PORTS = (20_000, 32_000)
 _START_S = 30.0
 
 
@@ -30,7 +27,8 @@ class RedisProcess:
     def __init__(self, folder: Path, logs: Path, ended: Ended) -> None:
         binary = choose(None)
         assert isinstance(binary, ServerBinary)
-        self.port = _free_port()
+        self._kept_port = KeptPort()  # while it is down, too
+        self.port = self._kept_port.number
         self.url = f"redis://127.0.0.1:{self.port}/0"
         folder.mkdir(parents=True)
         arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
@@ -51,6 +49,11 @@ class RedisProcess:
             else:
                 return
 
+    async def close(self) -> None:
+        """End it for good."""
+        await self.child.stop()
+        self._kept_port.close()
+
     async def stop(self, number: signal.Signals) -> None:
         """End it by a signal."""
         self.child.send(number)
@@ -63,15 +66,3 @@ class RedisProcess:
         )
         async with client:
             return await client.execute_command(*command)  # type: ignore[no-untyped-call]
-
-
-def _free_port() -> int:
-    dice = random.Random()  # not of the run's seed: several runs at a time shall not meet
-    while True:
-        port = dice.randrange(*_PORTS)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port

@@ -104,7 +104,7 @@ async def stage(
 
         stack.callback(shutil.rmtree, folder / "redis", ignore_errors=True)  # what it held is in the evidence
         redis = RedisProcess(folder / "redis", logs, ended)
-        stack.push_async_callback(redis.child.stop)
+        stack.push_async_callback(redis.close)
         standin = child("standin", _standin(), {})
         await asyncio.gather(redis.start(), standin.start())
         urls = json.loads(await _line(standin, '{"event"'))

@@ -49,10 +49,7 @@ class Pair:
                 node.start()
                 await eventually(lambda node=node: node.says("PING"))  # type: ignore[misc]
             await self.replica.ask("REPLICAOF", "127.0.0.1", self.primary.port)
-            # In step is not enough: a primary keeps the first writes back until the replica has said a word.
-            await self.primary.ask("SET", "a word", 1)
-            await eventually(lambda: self.replica.says("GET", "a word"))
-            await self.primary.ask("DEL", "a word")
+            await self.primary.is_replicated_by([self.replica])
             async with self.proxy:
                 yield self
         finally:

@@ -11,9 +11,9 @@ from redis.exceptions import ResponseError
 from saystream.common.errors import RedisUnavailable
 from saystream.common.redis_client import Client, call, call_all, call_raw, connect
 from saystream.common.script import Script
-from tests.clusters import HOST, START_S, Node
+from tests.clusters import HOST, Node
 from tests.common.redis_client.conftest import TIMEOUT_S, again
-from tests.timing import MS, eventually
+from tests.timing import MS
 
 SOON_S = 10_000 * MS
 REPORT = Script("saystream.common", "report")
@@ -28,8 +28,7 @@ async def nodes(tmp_path: Path) -> AsyncIterator[list[Node]]:
         primary.start()
         for replica in replicas:
             replica.start("--replicaof", HOST, str(primary.port))
-        for replica in replicas:
-            await eventually(replica.replicates, START_S)
+        await primary.is_replicated_by(replicas)
         yield nodes
     finally:
         for node in nodes:
