@@ -23,9 +23,10 @@ from saystream.workers.providers.base import (
 )
 from saystream.workers.resample import Resampler
 from saystream.workers.sender import Rest, Sender
+from saystream.workers.text.alignment import has_words
 from saystream.workers.text.run import Pause, Run
 from saystream.workers.text.script import Script
-from saystream.workers.timeline import Timeline, has_words
+from saystream.workers.timeline import Timeline
 from saystream.workers.turn_text import TurnText
 from saystream.workers.voices import Voice
 
