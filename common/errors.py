@@ -124,7 +124,7 @@ class TurnFailed(TurnEnded):
 
 
 class TurnGone(TurnEnded):
-    """The turn is no longer in Redis: it has expired."""
+    """The turn is no longer in Redis: it has expired, or was lost with the server that had it."""
 
 
 class Fenced(TurnError):

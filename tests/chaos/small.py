@@ -143,12 +143,19 @@ class SmallRun:
                     return
 
     async def until_taken_over(self, session: str) -> None:
-        """Wait until another attempt speaks; what never does is left to the judge."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(2 * self.patience_s):
-                async for event in self.way.listening(session):
-                    if isinstance(event, Splice):
-                        return
+        """Wait until another attempt speaks, or the first worker has given its turn up in vain."""
+        taken_over = asyncio.create_task(self._taken_over(session))
+        given_up = asyncio.create_task(eventually(lambda: self.way.workers[0].report().turns == 0, 10_000 * MS))
+        await asyncio.wait([taken_over, given_up], return_when=asyncio.FIRST_COMPLETED)
+        for task in (taken_over, given_up):
+            task.cancel()
+        await asyncio.gather(taken_over, given_up, return_exceptions=True)
+
+    async def _taken_over(self, session: str) -> None:
+        async with aclosing(self.way.listening(session)) as events:
+            async for event in events:
+                if isinstance(event, Splice):
+                    return
 
     async def until_ended(self) -> None:
         """Wait until every turn is in a final state."""
