@@ -1,6 +1,7 @@
 """The final state of a run: what Redis and the stand-ins hold when nothing moves any more, written down as evidence."""
 
 import asyncio
+import contextlib
 import json
 import time
 import urllib.request
@@ -30,6 +31,24 @@ _MOST = 1_000_000  # entries of one stream: all of them
 _GONE = -2  # what Redis says of the expiry of a key that does not exist
 
 
+async def nothing_is_held(url: str, standins: Iterable[str], *, shards: int = 1) -> bool:
+    """Tell whether all has come to rest: no message of a turn is left, no stream of speech, no place with a vendor.
+
+    Args:
+        url: of Redis; the database holds nothing but this run.
+        standins: the stand-ins' control URLs (`StandIn.control_url`).
+    """
+    for standin in standins:
+        if any((await asyncio.to_thread(_get, f"{standin}/stats"))["streams_open"].values()):
+            return False
+    async with contextlib.aclosing(connect(url)) as redis:
+        for keys in map(ShardKeys, range(shards)):
+            if await call(redis, "XLEN", keys.dispatch):
+                return False
+        names = await call(redis, "KEYS", "saystream:quota:*:held")
+        return not any([await _places(redis, name.decode(), await _now_ms(redis)) for name in names])
+
+
 async def record(witness: Witness, url: str, standins: Iterable[str], *, shards: int = 1) -> None:
     """Write down the final state. Call it when every turn has ended and the workers are still there, or have left.
 
@@ -37,21 +56,17 @@ async def record(witness: Witness, url: str, standins: Iterable[str], *, shards:
         url: of Redis; the database holds nothing but this run.
         standins: the stand-ins' control URLs (`StandIn.control_url`).
     """
-    redis = connect(url)
-    try:
+    async with contextlib.aclosing(connect(url)) as redis:
         names = sorted(name.decode() for name in await call(redis, "KEYS", "*"))
         await _keys(witness, redis, names)
         ledger = Ledger(redis, shards=shards)
-        seconds, microseconds = await call(redis, "TIME")
-        clock_s = int(seconds) + int(microseconds) / 1e6 - time.monotonic()
+        clock_s = int(await _now_ms(redis)) / 1000 - time.monotonic()
         for keys in map(ShardKeys, range(shards)):
             await _messages(witness, redis, keys)
             for session in _ids(names, keys.audio("")):
                 await _output(witness, redis, keys.audio(session), session)
             for turn in _ids(names, keys.turn("")):
                 await _turn(witness, ledger, keys, turn, clock_s)
-    finally:
-        await redis.aclose()
     for standin in standins:
         stats = await asyncio.to_thread(_get, f"{standin}/stats")
         for vendor, count in stats["streams_open"].items():
@@ -73,15 +88,18 @@ async def _keys(witness: Witness, redis: Client, names: list[str]) -> None:
         witness.note(FinalKey(name=name, type=kind, ttl_ms=ttl_ms, length=length))
         quota, _, part = name.rpartition(":")
         if quota.startswith("saystream:quota:") and part in ("held", "waiting"):
-            now_s = int((await call(redis, "TIME"))[0])
-            for place, until_ms in await _places(redis, name):
-                if part == "waiting" or until_ms > now_s * 1000:  # what has run out is no longer held
-                    witness.note(Place(account=quota, place=place, waiting=part == "waiting"))
+            # What has run out is no longer held.
+            for place in await _places(redis, name, "-inf" if part == "waiting" else await _now_ms(redis)):
+                witness.note(Place(account=quota, place=place, waiting=part == "waiting"))
 
 
-async def _places(redis: Client, name: str) -> list[tuple[str, float]]:
-    members = await call(redis, "ZRANGE", name, 0, -1)
-    return [(member.decode(), float(await call(redis, "ZSCORE", name, member))) for member in members]
+async def _places(redis: Client, name: str, after_ms: str) -> list[str]:
+    return [place.decode() for place in await call(redis, "ZRANGEBYSCORE", name, f"({after_ms}", "+inf")]
+
+
+async def _now_ms(redis: Client) -> str:
+    seconds, microseconds = await call(redis, "TIME")
+    return str(int(seconds) * 1000 + int(microseconds) // 1000)
 
 
 async def _messages(witness: Witness, redis: Client, keys: ShardKeys) -> None:

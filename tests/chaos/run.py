@@ -13,12 +13,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from redis.exceptions import RedisError
-
+from saystream.common.errors import RedisUnavailable
 from tests.chaos import final, schedule
 from tests.chaos.checker import judge
 from tests.chaos.evidence import Run, Witness
-from tests.chaos.faults import Faults, get
+from tests.chaos.faults import Faults
 from tests.chaos.figures import HARNESS, Figures
 from tests.chaos.stage import LEASE_S, Stage, stage
 
@@ -94,12 +93,11 @@ async def _wait(staged: Stage) -> list[str]:
 
 
 async def _settle(staged: Stage) -> None:
-    """Wait until no message and no stream of speech is left, for a while: the checker sees what is."""
+    """Wait until nothing is held any more, for a while: the checker sees what is."""
     deadline_s = time.monotonic() + _CLOSED_S
     while time.monotonic() < deadline_s:
-        with contextlib.suppress(RedisError):
-            streams = (await asyncio.to_thread(get, f"{staged.cast.standin}/stats"))["streams_open"]
-            if not await staged.cast.redis.ask("XLEN", "saystream:{0}:dispatch") and not any(streams.values()):
+        with contextlib.suppress(RedisUnavailable):
+            if await final.nothing_is_held(staged.cast.redis.url, [staged.cast.standin]):
                 return
         await asyncio.sleep(0.2)
 

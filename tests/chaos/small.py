@@ -178,7 +178,9 @@ class SmallRun:
             await self.stop_hearing(session, name)
             self.witness.note(Stopped(consumer=name, session=session))
         with suppress(AssertionError):
-            await eventually(lambda: not any(self.way.standin.slots.open.values()), self.patience_s)
+            await eventually(
+                lambda: final.nothing_is_held(self.way.url, [self.way.standin.control_url]), self.patience_s
+            )
 
     async def _at_rest(self) -> bool:
         return await self._ended() or time.monotonic() - self._heard_s > self.patience_s
