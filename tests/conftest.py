@@ -7,11 +7,16 @@ from typing import Any
 
 import pytest
 import redis
+from hypothesis import settings
 
 from saystream.compose.redis_server import PrivateRedis
 from tests.clusters import Cluster, Sentinels
 from tests.servers import MakeRedis, RedisSource, flush
 from tests.servers import redis_source as run_redis_source
+
+# A slow machine is no failure.
+settings.register_profile("saystream", deadline=None)
+settings.load_profile("saystream")
 
 # The run's server, or why there is none.
 SERVER = pytest.StashKey[RedisSource | Exception]()

@@ -60,7 +60,7 @@ async def through_redis(redis: Client, fields: Encoded) -> tuple[bytes, dict[byt
     return entry_id, read
 
 
-on_redis = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+on_redis = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @on_redis

@@ -1,7 +1,7 @@
 """The splice rule: audio at its offset; at a splice, what lies past it is dropped."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from saystream.common.audio import AudioFormat
@@ -171,7 +171,6 @@ chunk = st.tuples(st.just("audio"), st.integers(0, 40), st.integers(0, 12))
 cut = st.tuples(st.just("splice"), st.integers(0, 40), st.just(0))
 
 
-@settings(deadline=None)  # a slow machine is no failure
 @given(st.lists(st.one_of(chunk, cut), max_size=25), st.integers(0, 3))
 def test_it_does_what_the_rule_says_to_a_plain_list_of_samples(steps: list[tuple[str, int, int]], repeats: int) -> None:
     """The model: samples in a list, None where none came; at a splice the list is cut."""
@@ -193,7 +192,6 @@ def test_it_does_what_the_rule_says_to_a_plain_list_of_samples(steps: list[tuple
     assert all(first < end for first, end in turn.assembler.holes)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.data())
 def test_any_number_of_takeovers_leaves_every_sample_once(sizes: list[int], data: st.DataObject) -> None:
     """Attempts that each go on where another was put together the turn that one attempt would have spoken."""

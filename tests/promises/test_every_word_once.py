@@ -35,7 +35,7 @@ async def test_a_hundred_random_texts_are_spoken_word_by_word(redis_url: str) ->
     async with rig(redis_url, voice={"text": AS_IT_IS}) as way:
         loop = asyncio.get_running_loop()
 
-        @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
         @given(words=WORDS, seed=st.integers(0, 2**32 - 1))
         def every_word_is_heard(words: list[str], seed: int) -> None:
             asyncio.run_coroutine_threadsafe(speak_and_compare(way, words, seed), loop).result(30)

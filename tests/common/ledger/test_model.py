@@ -477,9 +477,7 @@ def _text(number: int | None) -> str | None:
 def test_the_ledger_does_what_the_model_does(redis_url: str) -> None:
     checks = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
     phases = [phase for phase in Phase if phase is not Phase.explain]  # it takes long, and says nothing of Redis
-    chosen = settings(
-        max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None, suppress_health_check=checks, phases=phases
-    )
+    chosen = settings(max_examples=EXAMPLES, stateful_step_count=STEPS, suppress_health_check=checks, phases=phases)
     with asyncio.Runner() as runner:
         world = World(runner, redis_url)
         try:

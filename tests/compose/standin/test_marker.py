@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from saystream.compose.standin.encoding import AudioFormat
@@ -27,7 +27,6 @@ def join(*parts: Samples) -> Samples:
 
 @given(words_of_any_text, rates)
 @example(["naïve", "日本語", "😀", "x" * 500, "\x00"], 22_050)
-@settings(deadline=None)
 def test_the_words_of_any_text_are_read_back_in_order(words: list[str], rate: int) -> None:
     decoded = decode(render_text(words, rate).samples, rate)
     assert [word.text for word in decoded.words] == words
@@ -35,7 +34,6 @@ def test_the_words_of_any_text_are_read_back_in_order(words: list[str], rate: in
 
 
 @given(words_of_any_text, rates)
-@settings(deadline=None)
 def test_words_are_found_at_the_very_samples_at_which_they_were_rendered(words: list[str], rate: int) -> None:
     clip = render_text(words, rate)
     found = [(word.first_sample, word.last_sample) for word in decode(clip.samples, rate).words]
@@ -43,14 +41,12 @@ def test_words_are_found_at_the_very_samples_at_which_they_were_rendered(words: 
 
 
 @given(words_of_any_text, rates, st.floats(0.05, 4.0))
-@settings(deadline=None)
 def test_the_pace_need_not_be_known(words: list[str], rate: int, pace: float) -> None:
     decoded = decode(render_text(words, rate, pace).samples, rate)
     assert ([word.text for word in decoded.words], decoded.faults) == (words, [])
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "speech", "splices,"]), st.integers(0, 30_000))), rates)
-@settings(deadline=None)
 def test_silence_between_words_may_have_any_length(words: list[tuple[str, int]], rate: int) -> None:
     parts = [part for word, rest in words for part in (sound(word, rate), np.zeros(rest, dtype=np.int16))]
     decoded = decode(join(*parts, np.zeros(0, dtype=np.int16)), rate)
@@ -58,7 +54,6 @@ def test_silence_between_words_may_have_any_length(words: list[tuple[str, int]],
 
 
 @given(rates, st.floats(0.02, 0.999))
-@settings(deadline=None)
 def test_a_word_cut_at_its_end_is_a_cut_where_it_stops(rate: int, part: float) -> None:
     whole = sound(HELLO, rate)
     at = int(len(whole) * part)
@@ -69,7 +64,6 @@ def test_a_word_cut_at_its_end_is_a_cut_where_it_stops(rate: int, part: float) -
 
 
 @given(rates, st.floats(0.02, 0.999))
-@settings(deadline=None)
 def test_a_cut_is_found_without_any_silence_before_the_next_word(rate: int, part: float) -> None:
     whole = sound(HELLO, rate)
     decoded = decode(join(whole[: int(len(whole) * part)], sound("next", rate)), rate)
@@ -78,7 +72,6 @@ def test_a_cut_is_found_without_any_silence_before_the_next_word(rate: int, part
 
 
 @given(rates, st.floats(0.02, 0.98))
-@settings(deadline=None)
 def test_sound_without_a_start_is_an_orphan(rate: int, part: float) -> None:
     whole = sound(HELLO, rate)
     before = np.zeros(1000, dtype=np.int16)

@@ -348,12 +348,12 @@ def _end_before(events: list[Any], splice: Splice) -> int:
 async def test_two_hundred_turns_through_eight_connections_leave_nothing_behind(redis_url: str) -> None:
     for row in VENDORS:
         async with rig(redis_url, row=row, account={"max": 8}, worker={"lease_s": 2.0}) as way:
-            await asyncio.gather(
-                *(way.say(f"{row}-{number}", f"{row}-{number}", "Four words of text.") for number in range(200))
-            )
-            for number in range(200):
-                heard = await way.hear(f"{row}-{number}", f"{row}-{number}")
-                assert heard.words(f"{row}-{number}") == "Four words of text.".split()
+            names = [f"{row}-{number}" for number in range(200)]
+            async with way.speaker() as speaker:
+                await asyncio.gather(*(speaker.say(name, "Four words of text.", turn=name) for name in names))
+            for name in names:
+                heard = await way.hear(name, name)
+                assert heard.words(name) == "Four words of text.".split()
             (pool,) = way.workers[0].reports()
             assert (pool.active, pool.parting, pool.waiting, pool.failures) == (0, 0, 0, 0)
             assert way.standin.stats.connections_open <= 8

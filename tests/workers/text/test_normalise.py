@@ -95,7 +95,7 @@ def test_the_corpus_is_large_and_its_score_is_printed(capsys: pytest.CaptureFixt
 
 
 @given(_LANGUAGES, _TEXTS, st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_the_cut_into_tokens_makes_no_difference(language: str, text: str, data: st.DataObject) -> None:
     cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=10))
     assert map_of(normalised(language, text, cuts)) == map_of(normalised(language, text))
@@ -103,14 +103,14 @@ def test_the_cut_into_tokens_makes_no_difference(language: str, text: str, data:
 
 
 @given(_LANGUAGES, st.text(max_size=60), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_text_at_all_may_be_cut_anywhere(language: str, text: str, data: st.DataObject) -> None:
     cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=10))
     assert map_of(normalised(language, text, cuts)) == map_of(normalised(language, text))
 
 
 @given(_LANGUAGES, _TEXTS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_every_character_is_covered_once_and_in_order(language: str, text: str) -> None:
     place = 0
     for item in normalised(language, text, range(len(text))):
@@ -121,7 +121,7 @@ def test_every_character_is_covered_once_and_in_order(language: str, text: str) 
 
 
 @given(_LANGUAGES, _TEXTS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_cluster_is_cut(language: str, text: str) -> None:
     """What is replaced does not end in front of a mark that belongs to it."""
     for item in normalised(language, text):
@@ -144,7 +144,7 @@ def test_what_is_held_stays_below_the_look_ahead(language: str, pattern: str) ->
 
 
 @given(_LANGUAGES, st.text(st.sampled_from("abcdefxyz .,;!?\n'\"üéçñ你好かな"), max_size=80))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_text_without_figures_and_capitals_passes_at_once_untouched(language: str, text: str) -> None:
     filter_ = Normaliser(language)
     assert filter_.feed([Run(text, 0, len(text))]) == ([Run(text, 0, len(text))] if text else [])
