@@ -15,7 +15,7 @@ DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
 REDIS5 := build/redis5/.installed
 
-.PHONY: help install demo up test test-latest test-redis5 test-live chaos lint types format bench clean
+.PHONY: help install demo up test test-latest test-redis5 search test-live chaos lint types format bench clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test-latest: $(DEV)
 
 test-redis5: $(DEV) $(REDIS5) ## Run the core's tests on redis-py 5
 	PYTHONPATH=build/redis5 $(PY) -m pytest -n auto $(CORE_TESTS) --ignore tests/common/ledger/test_walk.py
+
+search: $(DEV) ## Try what was never tried: the property tests, with new examples each time
+	$(PY) -m pytest -n auto -m hypothesis --hypothesis-profile=search
 
 test-live: $(DEV) ## Speak a turn at each real vendor whose API key is set
 	$(PY) tests/live/run.py

@@ -224,8 +224,8 @@ class Markdown(Filter):
         self._last = ""
 
     def _empty(self, text: str, at: int, final: bool) -> bool:
+        self._pass(at)
         self._block(needs_stop=False)
-        self._drop(at)
         return self._end_of_line(text, final)
 
     def _heading(self, text: str, at: int, final: bool) -> bool:
