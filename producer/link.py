@@ -180,6 +180,7 @@ class Link:
         self._take_up(ref)  # another call may have failed meanwhile
         outbox = Outbox(ref, self.outbox_bytes, self._failed)
         self._outboxes.setdefault(ref, []).append(outbox)
+        self._writer.add(outbox)
         return opened, outbox
 
     def written(self, outbox: Outbox) -> None:
@@ -190,7 +191,8 @@ class Link:
     def finished(self, outbox: Outbox) -> None:
         """Forget an outbox: its turn takes no more text."""
         if outbox.error is None and outbox.over:  # the text is whole, whatever others of this turn have or had to say
-            self._outboxes.pop(outbox.ref, None)
+            for other in self._outboxes.pop(outbox.ref, ()):
+                self._writer.remove(other)
             self._take_up(outbox.ref)
         self._drop(outbox)
 
@@ -204,7 +206,10 @@ class Link:
         self._check_connected()
         cuts = await self._interrupt(session, turn, waiting_only=waiting_only)
         for cut in cuts:
-            self._take_up(TurnRef(SessionId(session), TurnId(cut.turn)))
+            self._take_up(ref := TurnRef(SessionId(session), TurnId(cut.turn)))
+            for outbox in self._outboxes.get(ref, ())[:]:
+                if not outbox.over:
+                    outbox.fail(ended(ref.turn, cut.state))
         return cuts
 
     async def heard(self, ref: TurnRef) -> Heard:

@@ -10,7 +10,7 @@ been a failover at each new wire: so it first asks what Redis has of each turn, 
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 #: Events in one batch; and of one turn in it, so that a turn with much to say does not keep the others waiting.
 BATCH_EVENTS = 256
 TURN_EVENTS = 64
+#: How often turns are looked at for which nothing is written.
+LOOK_S = 30.0
 
 _Part = tuple[Outbox, Batch]
 #: Told of a turn whose text cannot be repaired, and why.
@@ -56,8 +58,12 @@ class Writer:
         """How many events are not acknowledged."""
         return sum(lane.waiting for lane in self._lanes.values())
 
+    def add(self, outbox: Outbox) -> None:
+        """Care for an outbox until `remove`: it is told when its turn ends."""
+        self._lane(outbox).add(outbox)
+
     def wake(self, outbox: Outbox) -> None:
-        """Let the writer know that there is something in an outbox, for which it cares from now on until `remove`."""
+        """Let the writer know that there is something in an outbox, for which it cares from now on."""
         self._lane(outbox).wake(outbox)
 
     def remove(self, outbox: Outbox) -> None:
@@ -98,25 +104,30 @@ class _Lane:
     """Brings the tokens of one shard's turns to Redis.
 
     Attributes:
-        outboxes: of the turns that have sent something and may still take text.
+        outboxes: of the turns that may still take text, and how many tokens of each were acknowledged at the last look.
     """
 
     def __init__(self, ledger: Ledger, keys: ShardKeys, patience: Patience, lost: Lost) -> None:
         self._ledger, self._keys, self._patience, self._lost = ledger, keys, patience, lost
-        self.outboxes: dict[Outbox, None] = {}
+        self.outboxes: dict[Outbox, int] = {}
         self._busy: dict[Outbox, None] = {}  # in the order of their turn to be written
         self._work = asyncio.Event()
         self._missed: set[Outbox] = set()  # whose turns the last wire's server did not have
         self._wire: Wire | None = None
+        self._look_at_s = 0.0
 
     @property
     def waiting(self) -> int:
         """How many events are not acknowledged."""
         return sum(map(len, self._busy))
 
+    def add(self, outbox: Outbox) -> None:
+        """Care for an outbox."""
+        self.outboxes.setdefault(outbox, -1)
+
     def wake(self, outbox: Outbox) -> None:
         """Let the lane know that there is something in an outbox."""
-        self.outboxes[outbox] = None
+        self.add(outbox)
         self._busy.setdefault(outbox)
         self._work.set()
 
@@ -152,6 +163,7 @@ class _Lane:
             # Not before one whole try: that a program held up its event loop is not Redis's fault.
             async with asyncio.timeout(max(self._patience.try_s, self._until_overdue_s())):
                 wire = self._wire or await self._new_wire()
+                await self._look_at_the_quiet(wire)
                 if parts := self._collect():
                     await self._write(wire, parts)
                 else:
@@ -202,15 +214,25 @@ class _Lane:
         """Connect to the server that has our key now, and settle with it what it has of our turns."""
         wire = await self._ledger.redis.wire(self._keys.dispatch)
         try:
-            await self._settle(wire)
+            await self._settle(wire, [box for box in self.outboxes if box.acknowledged])
         except BaseException:
             await wire.close()
             raise
         self._wire = wire
         return wire
 
-    async def _settle(self, wire: Wire) -> None:
-        known = [box for box in self.outboxes if box.acknowledged and box.error is None and not box.over]
+    async def _look_at_the_quiet(self, wire: Wire) -> None:
+        """Ask now and then about turns for which nothing is written: they may have ended without our knowing it."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s >= self._look_at_s:
+            self._look_at_s = now_s + LOOK_S
+            quiet = [box for box, acknowledged in self.outboxes.items() if acknowledged == box.acknowledged]
+            self.outboxes = {box: box.acknowledged for box in self.outboxes}
+            if quiet:
+                await self._settle(wire, quiet)
+
+    async def _settle(self, wire: Wire, boxes: Iterable[Outbox]) -> None:
+        known = [box for box in boxes if box.error is None and not box.over]
         questions = [last_entry(self._keys.tokens(box.ref.turn)) for box in known]
         _, *answers = await wire.all([write_nothing(self._keys), *questions])
         for outbox, answer in zip(known, answers, strict=True):

@@ -139,10 +139,53 @@ async def test_nothing_is_kept_of_turns_that_ended_with_an_error(speaker: Speake
     await ledger.interrupt("s")
     with pytest.raises(TurnInterrupted):
         await turn.end()
+    assert keeps_nothing(speaker)
+
+
+async def test_nothing_is_kept_of_turns_that_the_speaker_itself_has_interrupted(
+    speaker: Speaker, caplog: pytest.LogCaptureFixture
+) -> None:
+    turn = speaker.turn("s")
+    await turn.open()
+    await turn.send("a")
+    await speaker.interrupt("s")
+    assert keeps_nothing(speaker)
+    with pytest.raises(TurnInterrupted):
+        await turn.send("b")
+    await speaker.close()
+    assert "was not ended" not in caplog.text
+
+
+@pytest.mark.parametrize("tokens", [0, 1])
+async def test_nothing_is_kept_of_turns_that_others_have_ended_and_nobody_writes_any_more(
+    speaker: Speaker, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, tokens: int
+) -> None:
+    monkeypatch.setattr("saystream.producer.writer.LOOK_S", 10 * MS)
+    turn = speaker.turn("s")
+    await turn.open()
+    for _ in range(tokens):
+        await turn.send("a")
+    await eventually(lambda: f"{tokens} sent, {tokens} acknowledged" in repr(turn))
+    await ledger.interrupt("s")
+
+    async def forgotten() -> bool:
+        await speaker.say("other", "A word.")
+        return keeps_nothing(speaker)
+
+    await eventually(forgotten)
+
+
+async def test_nothing_is_kept_of_a_turn_that_was_taken_up_again_and_ended(speaker: Speaker) -> None:
+    first = speaker.turn("s", turn="t")
+    await first.open()
+    await first.send("a")
+    await speaker.say("s", "a", turn="t")
+    assert keeps_nothing(speaker)
+
+
+def keeps_nothing(speaker: Speaker) -> bool:
     link = speaker._link
-    assert not link._outboxes
-    assert not link._adrift
-    assert not any(lane.outboxes for lane in link._writer._lanes.values())
+    return not (link._outboxes or link._adrift or any(lane.outboxes for lane in link._writer._lanes.values()))
 
 
 # Openings that were not acknowledged
