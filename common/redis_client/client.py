@@ -32,11 +32,13 @@ class Client:
 
     Attributes:
         divided: whether commands may have to go to different servers, each with some of the slots.
+        answered: the server that has answered last. Another one may lack what was there before a failover.
     """
 
     def __init__(self, servers: Topology, where: str, timeout_s: float, replicas: int) -> None:
         self._servers, self.where, self.timeout_s, self.replicas = servers, where, timeout_s, replicas
         self.divided = servers.divided
+        self.answered: Server | None = None
 
     def __repr__(self) -> str:
         return f"<Client of {self.where}>"
@@ -82,7 +84,7 @@ class Client:
                 try:
                     answers = batch.answers(await server.round_trip(batch.packed, batch.count))
                 except Elsewhere as other:
-                    answers = await self._passed_on(batch, server, other)
+                    server, answers = await self._passed_on(batch, server, other)
             if server.retired:
                 raise RedisUnavailable("Redis does not answer: another server has taken over")
         except RedisUnavailable:
@@ -93,16 +95,17 @@ class Client:
                 raise
             self._doubt(server)
             raise unavailable(error) from error
+        self.answered = server
         return answers
 
-    async def _passed_on(self, batch: Batch, server: Server, other: Elsewhere) -> list[Any]:
+    async def _passed_on(self, batch: Batch, server: Server, other: Elsewhere) -> tuple[Server, list[Any]]:
         for _ in range(_REDIRECTS):
             server = self._servers.redirected(server, other)
             try:
                 if other.for_good:
-                    return batch.answers(await server.round_trip(batch.packed, batch.count))
+                    return server, batch.answers(await server.round_trip(batch.packed, batch.count))
                 _, *replies = await server.round_trip(batch.asking(), batch.count + 1)
-                return batch.answers(replies)
+                return server, batch.answers(replies)
             except Elsewhere as another:
                 other = another
         raise RedisUnavailable(f"Redis does not answer: each server names another one: {other}") from other
