@@ -145,21 +145,21 @@ class Place:
                 self._heard = cursor.major, attempt
             if attempt == self._heard[1]:
                 return None
-            return self._rewind(previous_id(await self._first_of_others(first)), cursor)
+            return self._rewind(await self._before_others(first), cursor)
         info = await self._stream_info()
         if info is None or (last := EntryId.parse(info["last-generated-id"])) >= first:
             return None  # it has expired, or was trimmed
-        return self._rewind(last, cursor)
+        return self._rewind(await self._before_others(next_id(last)), cursor)
 
-    async def _first_of_others(self, first: EntryId) -> EntryId:
-        """Return where other turns begin than were heard, of which there may be several, at ``first`` or before."""
+    async def _before_others(self, at: EntryId) -> EntryId:
+        """Return the id in front of ``at``, or of the first turn before it that is another one than was heard."""
         for number, turn in reversed(self._turns.items()):
-            if number < first.number:
+            if number <= at.number:
                 entries = await self._ask("XRANGE", *map(str, _whole_turn(number)), "COUNT", 1)
                 if not entries or _attempt(entries[0][1]).turn == turn.encode():
                     break
-                first = EntryId.parse(entries[0][0])
-        return first
+                at = EntryId.parse(entries[0][0])
+        return previous_id(at)
 
     def _rewind(self, before: EntryId, cursor: EntryId) -> Gap:
         """Go on behind ``before``: what was heard behind it is forgotten.

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
+import pytest
+
 from saystream.common.ids import EntryId
 from saystream.common.redis_client import call_raw
 from saystream.common.states import State
@@ -58,6 +60,7 @@ async def test_who_comes_back_before_anything_else_is_said_is_told(make_redis: M
 
 
 async def test_who_comes_back_after_several_turns_were_lost_is_told(make_redis: MakeRedis) -> None:
+    """And hears what follows. That was said instead until then, it cannot tell from what it has heard."""
     async with history(make_redis) as there:
         await there.say("a", [1])
         for turn in ("b", "c"):
@@ -65,7 +68,10 @@ async def test_who_comes_back_after_several_turns_were_lost_is_told(make_redis: 
         cursor = (await heard(there.before, until_turn="c", idle_s=5.0))[-1].cursor
         await there.fail_over()
         await there.after.say("d", [7])
-        assert kinds(await heard(there.before, cursor, until_turn="d", idle_s=5.0)) == "gap, begin d, audio 7, end d"
+        async with aclosing(listen(there.before.url, SESSION, cursor, until_turn="e")) as events:
+            assert isinstance(await anext(events), Gap)
+            await there.after.say("e", [8])
+            assert kinds([event async for event in events]) == "begin e, audio 8, end e"
 
 
 async def test_who_listens_hears_what_gets_the_numbers_of_several_lost_turns(make_redis: MakeRedis) -> None:
@@ -86,22 +92,25 @@ async def test_who_listens_hears_what_gets_the_numbers_of_several_lost_turns(mak
             assert kinds([event async for event in events]) == "begin d, audio 7, end d, begin e, audio 8, end e"
 
 
-async def test_who_was_away_hears_what_has_got_the_numbers_of_several_lost_turns(make_redis: MakeRedis) -> None:
-    """The listener waits where it was; turns with all the lost numbers have been said before it asks again."""
+@pytest.mark.parametrize("said", ["d", "de", "def"])
+async def test_who_was_away_hears_what_has_got_the_numbers_of_several_lost_turns(
+    make_redis: MakeRedis, said: str
+) -> None:
+    """The listener waits where it was; some or all of the lost numbers have been given out before it asks again."""
     async with history(make_redis) as there:
         await there.say("a", [1])
-        async with aclosing(listen(there.before.url, SESSION, BEGINNING, until_turn="e")) as events:
+        async with aclosing(listen(there.before.url, SESSION, BEGINNING, until_turn=said[-1])) as events:
             for turn in ("b", "c"):
                 await there.before.say(turn, [2])
             assert [await anext(events) for _ in range(9)]
             following = asyncio.ensure_future(anext(events))
             await there.before.blocked_readers(1)
             there.after._claims = 50
-            for turn in ("d", "e"):
+            for turn in said:
                 await there.after.say(turn, [7])
             await there.fail_over()
             rest = [await following] + [event async for event in events]
-            assert kinds(rest) == "gap, begin d, audio 7, end d, begin e, audio 7, end e"
+            assert kinds(rest) == "gap, " + ", ".join(f"begin {turn}, audio 7, end {turn}" for turn in said)
 
 
 async def test_a_turn_that_is_said_again_behind_the_gap_is_not_heard_twice(make_redis: MakeRedis) -> None:
