@@ -30,7 +30,8 @@ _EXAMPLES: Mapping[type, str] = {
 def check_variables(settings: type[BaseModel], environment: Mapping[str, str]) -> list[str]:
     """Return what is wrong with the environment, as sentences; they hold no values.
 
-    Variables whose names begin with `PREFIX` are settings, but for those of the tests and those of Kubernetes.
+    Variables whose names begin with `PREFIX` are settings, but for those of the tests and those of Kubernetes. One that
+    is empty is not set; that its name is none is wrong all the same.
     """
     wrong = []
     for name, value in sorted(environment.items()):
@@ -44,7 +45,7 @@ def check_variables(settings: type[BaseModel], environment: Mapping[str, str]) -
                 f"{name} is no setting: "
                 + (f"is it {PREFIX}{near.upper()}?" if near else "unset it, or see docs/settings.md for the names")
             )
-        elif (needed := _json_of(kind)) and not _is_json(value, needed):
+        elif value and (needed := _json_of(kind)) and not _is_json(value, needed):
             wrong.append(f"{name} is to be JSON: {_EXAMPLES[needed]}")
     return wrong
 

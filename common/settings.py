@@ -1,7 +1,7 @@
 """Settings: what an operator decides, from ``saystream.toml`` and the environment.
 
 The environment wins over the file: ``SAYSTREAM_REDIS_URL``, ``SAYSTREAM_WORKER__SLOTS``,
-``SAYSTREAM_PROVIDERS__GRADIUM__API_KEY``.
+``SAYSTREAM_PROVIDERS__GRADIUM__API_KEY``. A variable that is empty is not set.
 """
 
 import os
@@ -173,6 +173,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         env_nested_delimiter="__",
+        env_ignore_empty=True,  # a compose file's `SAYSTREAM_REDIS_URL=` sets nothing
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,

@@ -25,7 +25,7 @@ VOICES = {
 class Local:
     """Redis, stand-in and worker. An asynchronous context manager: leaving it lets running turns finish, then ends all.
 
-    If the worker fails, the block is cancelled, and leaving it raises an ExceptionGroup.
+    If the worker fails, or the private Redis ends, the block is cancelled, and leaving it raises an ExceptionGroup.
 
     Args:
         redis_url: a Redis to use; a private one is started if not given.
@@ -87,6 +87,9 @@ class Local:
             group = await parts.enter_async_context(asyncio.TaskGroup())
             parts.callback(self._stop.set)  # the group waits for the worker, which waits for this
             working = group.create_task(self.worker.run(self._stop), name="worker")
+            if self.redis:
+                watching = group.create_task(self.redis.watch(), name="Redis")
+                working.add_done_callback(lambda _: watching.cancel())
             await _first_of(self.worker.ready.wait(), working)
             self._parts = parts.pop_all()
 

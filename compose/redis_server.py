@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, NoReturn, Self
 from urllib.parse import quote
 
 import redis
@@ -169,6 +169,22 @@ class PrivateRedis:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await asyncio.to_thread(self._end)
+
+    async def watch(self) -> NoReturn:
+        """Wait for the server's own end, while nobody stops it.
+
+        Raises:
+            RedisUnavailable: it has ended; the message ends with its log.
+        """
+        assert self._lifeline is not None
+        assert self._lifeline.stdout is not None
+        loop, ended, said = asyncio.get_running_loop(), asyncio.Event(), self._lifeline.stdout.fileno()
+        loop.add_reader(said, ended.set)  # the process id is read: all that is left to say is the end
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(said)
+        raise self._failure("has ended, and nothing here can go on without it")
 
     def _end(self) -> None:
         self.stop()

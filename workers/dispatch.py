@@ -13,6 +13,7 @@ from saystream.common.backoff import DICE
 from saystream.common.errors import RedisUnavailable
 from saystream.common.ledger import Message
 from saystream.common.ledger.queue import Queue
+from saystream.common.outage import Outage
 from saystream.workers.slots import Slots
 
 T = TypeVar("T")
@@ -41,6 +42,7 @@ class Dispatch:
         unwell: tells whether turns are better left to others.
         take: is given each turn.
         pass_on: is given turns that are to be left to others.
+        outage: tells that turns cannot be taken, once for all shards of the worker.
     """
 
     def __init__(
@@ -52,10 +54,12 @@ class Dispatch:
         unwell: Callable[[], Awaitable[bool]],
         take: Callable[[Message], None],
         pass_on: Callable[[Sequence[Message]], Awaitable[None]],
+        outage: Outage,
     ) -> None:
         self._queue, self._slots, self._lease_s = queue, slots, lease_s
         self._alone, self._share = shards == 1, max(1, slots.count // shards)
         self._unwell, self._take_turn, self._pass_on = unwell, take, pass_on
+        self._outage = outage
         self._look_at = 0.0  # when to look for turns whose workers are lost
 
     async def run(self) -> None:
@@ -67,8 +71,9 @@ class Dispatch:
                 continue
             try:
                 await self._once()
+                self._outage.succeeded(self)
             except (RedisUnavailable, ResponseError) as error:
-                log.warning("! cannot take turns, trying again: %s", error)
+                self._outage.failed(self, "! cannot take turns, trying again: %s", error)
                 if isinstance(error, ResponseError):
                     with contextlib.suppress(RedisUnavailable, ResponseError):
                         await self._queue.join()  # Redis came back without the group

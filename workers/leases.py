@@ -10,6 +10,7 @@ from redis.exceptions import ResponseError
 from saystream.common.errors import Fenced, RedisUnavailable, SaystreamError
 from saystream.common.ledger import Message
 from saystream.common.ledger.queue import Queue
+from saystream.common.outage import Outage
 from saystream.workers.turn import Attempt
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,11 @@ class Held:
     task: asyncio.Task[None] | None = field(default=None, repr=False)
     lost: SaystreamError | None = None
 
+    @property
+    def finishing(self) -> bool:
+        """Whether its end is on the way. Then it is no news that Redis leases it to us no more, and no loss."""
+        return self.attempt is not None and self.attempt.finishing
+
     def drop(self, error: SaystreamError) -> None:
         """Make its attempt stop without a word more."""
         if self.lost is None:
@@ -58,10 +64,11 @@ class Leases:
     Args:
         queue: the shard's.
         lease_s: how long a lease is.
+        outage: tells that leases cannot be renewed, once for all shards of the worker.
     """
 
-    def __init__(self, queue: Queue, lease_s: float) -> None:
-        self._queue, self._lease_s = queue, lease_s
+    def __init__(self, queue: Queue, lease_s: float, outage: Outage) -> None:
+        self._queue, self._lease_s, self._outage = queue, lease_s, outage
         self._held: dict[str, Held] = {}
         self._renewed_at = time.monotonic()
 
@@ -98,9 +105,10 @@ class Leases:
                 async with asyncio.timeout(self._lease_s / 2):
                     await self._renew()
                 self._renewed_at = now  # counted from the question, not from the answer
+                self._outage.succeeded(self)
             except (TimeoutError, RedisUnavailable, ResponseError) as error:
                 # Refused, if the group is gone: `Dispatch` makes it anew.
-                log.warning("! cannot renew leases: %s", str(error) or "no answer in time")
+                self._outage.failed(self, "! cannot renew leases: %s", str(error) or "no answer in time")
                 if now - self._renewed_at >= _HOLD * self._lease_s:
                     self._drop_all(now)
 
@@ -108,7 +116,7 @@ class Leases:
         ours = dict(self._held)
         still = await self._queue.renew(ours)
         for message_id, held in ours.items():
-            if message_id not in still:
+            if message_id not in still and not held.finishing:
                 self._drop(held, Fenced(held.message.ref.turn))
 
     def _drop_all(self, now: float) -> None:

@@ -17,6 +17,7 @@ from saystream.common.errors import InvalidToken, RedisUnavailable
 from saystream.common.ids import TurnRef, shard_of
 from saystream.common.keys import ShardKeys
 from saystream.common.ledger import Ledger
+from saystream.common.outage import Outage
 from saystream.common.redis_client import Client, call, call_all, call_raw
 from saystream.workers.turn_text import TurnText
 
@@ -48,6 +49,7 @@ class TokenReader:
     def __init__(self, ledger: Ledger, blocking: Callable[[], Client], worker: str, turn_chars: int) -> None:
         self._ledger, self._blocking, self._worker, self._turn_chars = ledger, blocking, worker, turn_chars
         self._groups: list[_Group] = []
+        self._outage = Outage(log, "tokens are read again")
 
     async def __aenter__(self) -> "TokenReader":
         return self
@@ -72,7 +74,8 @@ class TokenReader:
             page = len(backlog)
         group = next((group for group in self._groups if group.shard == shard and group.has_room), None)
         if group is None:
-            group = _Group(self._ledger.redis, self._blocking(), shard, f"{self._worker}.{len(self._groups)}")
+            name = f"{self._worker}.{len(self._groups)}"
+            group = _Group(self._ledger.redis, self._blocking(), shard, name, self._outage)
             self._groups.append(group)
         await group.add(text)
         return text
@@ -87,10 +90,10 @@ class TokenReader:
 class _Group:
     """Streams of one shard that are read together."""
 
-    def __init__(self, redis: Client, blocking: Client, shard: int, name: str) -> None:
+    def __init__(self, redis: Client, blocking: Client, shard: int, name: str, outage: Outage) -> None:
         self.shard = shard
         self.texts: dict[bytes, TurnText] = {}
-        self._redis, self._blocking = redis, blocking
+        self._redis, self._blocking, self._outage = redis, blocking, outage
         self._control, self._heard = ShardKeys(shard).control(name), "0-0"
         self._rate = 0.0
         self._task = asyncio.create_task(self._read(), name=f"token reader {name}")
@@ -118,11 +121,12 @@ class _Group:
             try:
                 await self._read_once()
                 backoff.succeeded()
+                self._outage.succeeded(self)
             except RedisUnavailable as error:
-                log.warning("! cannot read tokens, trying again: %s", error)
+                self._outage.failed(self, "! cannot read tokens, trying again: %s", error)
                 await asyncio.sleep(backoff.failed())
             except ResponseError as error:
-                log.warning("! cannot read tokens, looking whose: %s", error)
+                self._outage.failed(self, "! cannot read tokens, looking whose: %s", error)
                 await self._stop_the_unreadable()
                 await asyncio.sleep(backoff.failed())
             except Exception:  # a fault of ours must not silence every turn

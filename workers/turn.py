@@ -14,6 +14,7 @@ from saystream.common.errors import (
     SaystreamError,
     VendorError,
 )
+from saystream.common.ids import EntryId
 from saystream.common.ledger import Claim, Ledger
 from saystream.common.loop import drop
 from saystream.common.redis_client import call_raw
@@ -58,6 +59,7 @@ class Attempt:
 
     Attributes:
         ending: nothing more is to be spoken.
+        finishing: Redis is being told of its end, and will answer whether the turn was still ours.
     """
 
     def __init__(
@@ -81,7 +83,7 @@ class Attempt:
         self._spoke = voice.name  # who listeners think speaks
         self._at_word: asyncio.Event | None = None  # it is to halt at the end of a word
         self._speeches: list[Speech] = []  # that have been begun, and have not failed
-        self.ending = False
+        self.ending = self.finishing = False
 
     async def run(self) -> str:
         """Speak; returns in a few words how it went.
@@ -275,12 +277,12 @@ class Attempt:
 
     async def _has_all_text(self) -> bool:
         """Tell whether Redis has no more text of the turn than we have."""
-        ours = self._text.last  # what comes while we ask has come in time
+        ours = EntryId.parse(self._text.last)  # what comes while we ask has come in time
         try:
             last = await call_raw(self._ledger.redis, "XREVRANGE", self._text.key, "+", "-", "COUNT", 1)
         except RedisUnavailable:
             return False
-        return not last or last[0][0].decode() == ours
+        return not last or EntryId.parse(last[0][0]) <= ours  # less, where a failover has lost what we have read
 
     # the end
 
@@ -289,6 +291,7 @@ class Attempt:
         timeline, backoff = self._timeline, Backoff(0.05, 1.0)
         while True:
             await self._line.drained()
+            self.finishing = True
             try:
                 await self._ledger.finish(
                     self._claim, self._line.seq, reason, timeline.position, timeline.spoken, cause

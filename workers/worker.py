@@ -16,6 +16,7 @@ from saystream.common.errors import Fenced, InvalidSettings, RedisUnavailable
 from saystream.common.ids import TurnRef
 from saystream.common.ledger import Bounds, Ledger, Message
 from saystream.common.ledger.queue import Queue
+from saystream.common.outage import Outage
 from saystream.common.quota import Quota
 from saystream.common.redis_client import Client, call, connect
 from saystream.common.reports import PoolReport, Reports, WorkerReport
@@ -106,7 +107,8 @@ class Worker:
             self._others = Others(self._reports, self.name)
             self._service = Service(self.name, settings, self._voices, self._ledger, self._others, self._writer, reader)
             queues = [await self._join(stack, shard) for shard in range(settings.shards)]
-            self._leases = [Leases(queue, settings.worker.lease_s) for queue in queues]
+            unrenewed = Outage(log, "leases are in order again")
+            self._leases = [Leases(queue, settings.worker.lease_s, unrenewed) for queue in queues]
             try:
                 await self._work(queues, stop)
             finally:
@@ -116,6 +118,7 @@ class Worker:
 
     async def _work(self, queues: list[Queue], stop: asyncio.Event) -> None:
         ledger, worker = self._ledger, self.settings.worker
+        untaken = Outage(log, "turns are taken again")
         async with asyncio.TaskGroup() as group:
             beside: list[Coroutine[Any, Any, None]] = [
                 *(leases.keep() for leases in self._leases),
@@ -135,6 +138,7 @@ class Worker:
                         self._unwell,
                         self._take,
                         self._service.pass_on,
+                        untaken,
                     ).run(),
                     name="dispatch",
                 )

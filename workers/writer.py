@@ -22,6 +22,7 @@ from saystream.common.ids import shard_of
 from saystream.common.keys import ShardKeys
 from saystream.common.ledger import Claim, Ledger, Outcome
 from saystream.common.ledger.output import write_nothing
+from saystream.common.outage import Outage
 from saystream.common.redis_client import Wire
 from saystream.workers.line import Entry, Line
 
@@ -46,6 +47,7 @@ class Writer:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._lanes: dict[int, _Lane] = {}
+        self._outage = Outage(log, "audio is published again")
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "Writer":
@@ -72,7 +74,7 @@ class Writer:
 
     def _lane(self, shard: int) -> "_Lane":
         if (lane := self._lanes.get(shard)) is None:
-            lane = self._lanes[shard] = _Lane(self._ledger, ShardKeys(shard))
+            lane = self._lanes[shard] = _Lane(self._ledger, ShardKeys(shard), self._outage)
             task = asyncio.create_task(lane.run(), name=f"writer of shard {shard}")
             self._tasks.add(task)
             task.add_done_callback(self._ended)
@@ -90,8 +92,8 @@ class _Lane:
         lines: that are open.
     """
 
-    def __init__(self, ledger: Ledger, keys: ShardKeys) -> None:
-        self._ledger, self._keys = ledger, keys
+    def __init__(self, ledger: Ledger, keys: ShardKeys, outage: Outage) -> None:
+        self._ledger, self._keys, self._outage = ledger, keys, outage
         self.lines: dict[Line, None] = {}
         self._queue: deque[Entry] = deque()
         self._filled, self._urgent = asyncio.Event(), asyncio.Event()
@@ -123,11 +125,12 @@ class _Lane:
                 try:
                     entries = await self._write()
                 except (RedisUnavailable, ResponseError) as error:  # the latter: it may not even ask what is there
-                    log.warning("! cannot publish, trying again: %s", error)
+                    self._outage.failed(self, "! cannot publish, trying again: %s", error)
                     await self._drop_wire()
                     await asyncio.sleep(backoff.failed())
                     continue
                 backoff.succeeded()
+                self._outage.succeeded(self)
                 if entries >= _LOAD_ENTRIES and len(self._queue) < _MOST_ENTRIES:
                     await self._rest()
         finally:

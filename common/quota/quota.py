@@ -33,6 +33,7 @@ from redis.exceptions import ResponseError
 from saystream.common.backoff import Backoff
 from saystream.common.errors import RedisUnavailable, SaystreamError
 from saystream.common.keys import QuotaKeys
+from saystream.common.outage import Outage
 from saystream.common.quota.book import Book
 from saystream.common.redis_client import Client, call_raw
 
@@ -297,7 +298,7 @@ class Quota:
 
         Never both at once: a renewal that overtakes a place given back would enter it again.
         """
-        backoff = Backoff(*_BACKOFF_S)
+        backoff, outage = Backoff(*_BACKOFF_S), Outage(log, f"places with {self.account} are renewed again")
         while True:
             await self._until_due()
             try:
@@ -308,8 +309,9 @@ class Quota:
                 elif told := self._told():
                     await self._renew([], told)
                 backoff.succeeded()
+                outage.succeeded(self)
             except (RedisUnavailable, ResponseError) as error:
-                log.warning("! cannot renew places with %s: %s", self.account, error)
+                outage.failed(self, "! cannot renew places with %s: %s", self.account, error)
                 await asyncio.sleep(backoff.failed())
             except Exception:  # a fault of ours must not stop every renewal
                 log.exception("! cannot renew places with %s", self.account)

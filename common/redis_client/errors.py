@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from redis import exceptions
 
-from saystream.common.errors import RedisUnavailable
+from saystream.common.errors import InvalidInput, RedisUnavailable
 
 #: Errors of a server that will be itself again, or whose place another one takes; those of a script's command stand
 #: behind a hyphen in the script's own error, those of EXEC behind a colon. The last one is a script's that does not
@@ -50,6 +50,10 @@ class Elsewhere(Exception):
         self.slot, self.host, self.port, self.for_good = slot, known(host), port, for_good
 
 
+class WrongURL(InvalidInput, exceptions.ResponseError):
+    """Redis refuses what the URL asks for, such as a database that it does not have."""
+
+
 def elsewhere(error: Exception) -> Elsewhere | None:
     """Return where an error says that the keys are, if it does; redis-py 5 reads it for clients of its own only."""
     if isinstance(error, exceptions.AskError):
@@ -70,6 +74,21 @@ def unavailable(error: Exception) -> RedisUnavailable:
     if any(isinstance(reason, exceptions.AuthenticationError) for reason in (error, error.__context__)):
         return RedisUnavailable(f"Redis does not let us in, by the user name and password of its URL: {error}")
     return RedisUnavailable(f"Redis does not answer: {str(error) or 'no reply in time'}")
+
+
+def refused(error: exceptions.RedisError, where: str, database: int) -> WrongURL | None:
+    """Return what a caller gets for an error at connecting, if it is that Redis refuses what the URL asks for.
+
+    It is a ResponseError too: who repeats what Redis refuses goes on, for another Redis may be there tomorrow.
+    """
+    # Over a Unix socket redis-py tells it as the reason of another error.
+    said = error if isinstance(error, exceptions.ResponseError) else error.__cause__
+    if not isinstance(said, exceptions.ResponseError) or isinstance(said, exceptions.NoPermissionError):
+        return None
+    if is_passing(said):
+        return None
+    wanted = f" (its URL asks for database {database})" if database else ""
+    return WrongURL(f"Redis at {where} cannot be used: {said}{wanted}")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 
 from saystream.common.errors import InvalidInput
 from saystream.common.redis_client.address import without_password
+from saystream.common.redis_client.errors import refused
 
 
 class Server:
@@ -52,6 +53,7 @@ class Server:
         except ValueError:  # whose text may hold a part of the password
             raise InvalidInput(f"{self.where!r} is not a Redis URL that redis-py understands") from None
         self.host = str(self._pool.connection_kwargs.get("host", ""))
+        self._database = int(self._pool.connection_kwargs.get("db") or 0)
         self._connections: set[Connection] = set()
         # redis-py has no annotations for these.
         self._take: Callable[[], Awaitable[Connection]] = self._pool.get_connection
@@ -64,8 +66,13 @@ class Server:
 
         Raises:
             RedisError, OSError: there is no answer.
+            WrongURL: Redis refuses what the URL asks for.
         """
-        connection = await self._take()
+        try:
+            connection = await self._take()
+        except exceptions.RedisError as error:
+            self._check_url(error)
+            raise
         self._connections.add(connection)
         try:
             return await exchange(connection, packed, count)
@@ -80,10 +87,17 @@ class Server:
         connect: Callable[[], Awaitable[None]] = connection.connect
         try:
             await connect()
-        except BaseException:
+        except BaseException as error:
             await hang_up(connection)
+            if isinstance(error, exceptions.RedisError):
+                self._check_url(error)
             raise
         return connection
+
+    def _check_url(self, error: exceptions.RedisError) -> None:
+        """Raise WrongURL if an error at connecting is that Redis refuses what the URL asks for."""
+        if wrong := refused(error, self.where, self._database):
+            raise wrong from error
 
     async def retire(self) -> None:
         """Let it go: nothing that it still answers counts, so who waits for an answer is told at once."""

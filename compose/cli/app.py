@@ -1,5 +1,7 @@
 """The commands, their options and their help. What a command needs is imported when it runs: help is there at once."""
 
+import os
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -48,7 +50,23 @@ class Engine(StrEnum):
 
 def main() -> None:
     """Run the command line."""
-    app()
+    _open_closed_streams()
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        from saystream.compose.cli.running import report
+
+        sys.exit(report(error))
+
+
+def _open_closed_streams() -> None:
+    """Have three standard streams: a socket that gets the number of a closed one (``2>&-``) is a fault to libuv."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - it gets the lowest free number
 
 
 def _version(wanted: bool) -> None:

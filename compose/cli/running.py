@@ -94,7 +94,7 @@ def guarded() -> Iterator[None]:
     except typer.Exit:
         raise
     except Exception as error:
-        raise typer.Exit(_report(first_of(error))) from error
+        raise typer.Exit(report(first_of(error))) from error
 
 
 def _exit(signals: _Signals, command: Callable[[asyncio.Event], Coroutine[None, None, int | None]]) -> NoReturn:
@@ -104,11 +104,11 @@ def _exit(signals: _Signals, command: Callable[[asyncio.Event], Coroutine[None, 
     except KeyboardInterrupt:  # before the loop watched for it
         code = 128 + signal.SIGINT
     except Exception as error:
-        code = _report(first_of(error))
+        code = report(first_of(error))
     raise typer.Exit(code)
 
 
-def _report(error: BaseException) -> int:
+def report(error: BaseException) -> int:
     """Say in one sentence what went wrong; return the exit code."""
     if isinstance(error, BrokenPipeError):
         # Nobody reads any more. Python's own flush at the end must not complain about that.
@@ -118,7 +118,7 @@ def _report(error: BaseException) -> int:
         complain(str(error))
         return 2 if isinstance(error, InvalidInput) else 1
     if isinstance(error, OSError):
-        complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        complain(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
         return 1
     from redis.exceptions import NoPermissionError  # not above: help is there at once
 

@@ -10,7 +10,7 @@ TEST_KEY = "test-key"
 LONGEST_CLOSE_REASON = 123
 """Bytes: what a close frame holds (RFC 6455, 5.5)."""
 
-_CLOSE_CODES = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
+CLOSE_CODES = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
 """Those that may be sent (RFC 6455, 7.4, and its registry)."""
 
 _REFUSALS = frozenset(status.value for status in http.HTTPStatus if status >= http.HTTPStatus.BAD_REQUEST)
@@ -68,7 +68,7 @@ def check_close(code: int, reason: str) -> None:
     Raises:
         ValueError: it cannot.
     """
-    if code not in _CLOSE_CODES:
+    if code not in CLOSE_CODES:
         raise ValueError(f"no socket can be closed with code {code}: 1000-1003, 1007-1014 and 3000-4999 can be sent")
     if len(reason.encode()) > LONGEST_CLOSE_REASON:
         raise ValueError(f"the message of a close holds {LONGEST_CLOSE_REASON} bytes at most")

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import orjson
 
-from saystream.compose.standin.behaviour import Behaviour
+from saystream.compose.standin.behaviour import CLOSE_CODES, Behaviour
 from saystream.compose.standin.encoding import AudioFormat
 from saystream.compose.standin.frames import frame_samples
 from saystream.compose.standin.orders import (
@@ -101,6 +101,8 @@ class _Refusal(Exception):
 
     def __init__(self, code: int, message: str, name: str | None = None) -> None:
         self.code, self.message, self.name = code, message, name
+        # The same code closes the socket. Where it is none of a socket's, but HTTP's, say, it closes with 1011 here.
+        self.close_code = code if code in CLOSE_CODES else INTERNAL
 
 
 class Gradium:
@@ -327,12 +329,12 @@ class Gradium:
                 self._forget(request)
                 orders.append(Abandon(request.key))
             orders.append(Send(frame + _suffix(refusal.name)))
-            return orders + (self._close_if_idle(refusal.code, _close_reason(refusal.message)) or self._idle())
+            return orders + (self._close_if_idle(refusal.close_code, _close_reason(refusal.message)) or self._idle())
         orders = [Abandon(key) for key in self._requests]
         self._requests.clear()
         self._names.clear()
         self._closed = True
-        return [*orders, Send(frame + b"}"), Close(refusal.code, _close_reason(refusal.message))]
+        return [*orders, Send(frame + b"}"), Close(refusal.close_code, _close_reason(refusal.message))]
 
     def _forget(self, request: _Request) -> None:
         del self._requests[request.key]

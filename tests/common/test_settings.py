@@ -227,7 +227,6 @@ def test_what_an_operator_names_goes_by_variables_in_any_case(monkeypatch: pytes
     [
         ("SAYSTREAM_VOICES__NARRATOR__FALLBACK", "clerk", "is to be JSON: a list, such as '"),
         ("SAYSTREAM_VOICES__NARRATOR__FALLBACK", '"clerk"', "is to be JSON: a list, such as '"),
-        ("SAYSTREAM_VOICES__NARRATOR__FALLBACK", "", "is to be JSON: a list, such as '"),
         ("SAYSTREAM_VOICES__NARRATOR", "clerk", "is to be JSON: a table, such as '"),
         ("SAYSTREAM_VOICES", "clerk", "is to be JSON: a table, such as '"),
         ("SAYSTREAM_WORKER", "[1]", "is to be JSON: a table, such as '"),
@@ -327,3 +326,13 @@ def test_settings_without_a_file_read_the_environment_only(monkeypatch: pytest.M
     monkeypatch.setenv("SAYSTREAM_SHARDS", "8")
     settings = Settings()
     assert (settings.shards, settings.redis_url) == (8, None)
+
+
+def test_a_variable_that_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    without = load(write(COMPLETE)).model_dump()
+    for name in ("REDIS_URL", "SHARDS", "WORKER", "WORKER__SLOTS", "PROVIDERS__GRADIUM__API_KEY", "VOICES"):
+        monkeypatch.setenv(f"SAYSTREAM_{name}", "")
+    assert load(write(COMPLETE)).model_dump() == without
+    monkeypatch.setenv("SAYSTREAM_REDIS_ULR", "")
+    with pytest.raises(InvalidSettings, match="is it SAYSTREAM_REDIS_URL"):
+        load()

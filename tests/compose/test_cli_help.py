@@ -110,6 +110,18 @@ def test_an_error_is_a_sentence_and_an_exit_code(home: House, arguments: list[st
     assert "secret" not in failed.stdout + failed.stderr
 
 
+@pytest.mark.parametrize("command", [("say", "hi"), ("listen", "s"), ("inspect", "t"), ("up",)], ids=" ".join)
+def test_a_database_that_there_is_not_is_a_sentence_and_an_exit_code(
+    home: House, make_redis: MakeRedis, command: tuple[str, ...]
+) -> None:
+    place = f"127.0.0.1:{make_redis(port=0).port}/77"
+    failed = home.run(*command, "--redis", f"redis://default:secret@{place}")
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert f"Redis at redis://{place} cannot be used: DB index is out of range" in failed.stderr
+    assert "fault of saystream's own" not in failed.stderr
+    assert "secret" not in failed.stderr
+
+
 def test_a_user_of_redis_needs_our_keys_only_and_what_it_may_not_is_said(home: House, make_redis: MakeRedis) -> None:
     server = make_redis(port=0)
     asyncio.run(let_in(server.url, "reader", "~saystream:* +get"))

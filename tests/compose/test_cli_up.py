@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from tests.compose.cli_process import House, house, objects
+from tests.servers import MakeRedis
 
 
 @pytest.fixture
@@ -67,6 +68,36 @@ def test_a_second_up_is_reached_by_its_url(home: House) -> None:
         )
         second.process.send_signal(signal.SIGTERM)
         assert second.end() == 0
+
+
+@pytest.mark.parametrize("command", [("up", "--json"), ("demo", "--speed", "1")], ids=["up", "demo"])
+def test_the_end_of_its_own_redis_is_said_and_ends_all_of_it(home: House, command: tuple[str, ...]) -> None:
+    with home.start(*command) as running:
+        running.line()
+        [socket] = home.directory.glob("saystream-*/redis.sock")
+        with redis.Redis(unix_socket_path=str(socket)) as client:
+            server = client.info("server")["process_id"]
+        os.kill(server, signal.SIGKILL)
+        assert running.end() == 1
+        said = running.errors()
+    assert "redis-server has ended" in said.replace("valkey-", "redis-")
+    assert "The end of its log:" in said
+    assert "Traceback" not in said
+    assert [path.name for path in home.directory.iterdir() if path.name != "demo.wav"] == []
+
+
+def test_the_end_of_a_redis_that_was_given_is_waited_out(home: House, make_redis: MakeRedis) -> None:
+    server = make_redis(port=0)
+    with home.start("up", "--json", "--redis", f"redis://127.0.0.1:{server.port}") as running:
+        running.object()
+        os.kill(server.pid, signal.SIGKILL)
+        assert running.process.stderr is not None
+        assert b"Redis does not answer" in running.process.stderr.readline()
+        server.stop()
+        server.start()
+        assert home.run("say", "--voice", "marker", "Back again.").returncode == 0
+        running.process.terminate()
+        assert running.end() == 0
 
 
 def test_nobody_but_its_owner_may_read_where_up_is(home: House) -> None:

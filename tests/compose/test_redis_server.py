@@ -280,6 +280,16 @@ class TestItsEnd:
             os.kill(server.pid, signal.SIGKILL)
         assert not server.directory.exists()
 
+    async def test_who_watches_it_learns_of_its_end_and_why(self) -> None:
+        with PrivateRedis() as server:
+            watching = asyncio.create_task(server.watch())
+            await asyncio.sleep(0)
+            assert not watching.done()
+            os.kill(server.pid, signal.SIGKILL)
+            with pytest.raises(RedisUnavailable, match=r"(?s)has ended.*The end of its log:.*eady to accept"):
+                await watching
+            assert server.directory.exists()
+
     def test_a_frozen_server_is_ended_too(self) -> None:
         with PrivateRedis() as server:
             os.kill(server.pid, signal.SIGSTOP)

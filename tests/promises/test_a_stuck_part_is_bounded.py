@@ -1,6 +1,7 @@
 """Promise 7: every wait on a network has a time-out, every buffer a limit."""
 
 import asyncio
+import contextlib
 import math
 import time
 from dataclasses import replace
@@ -10,6 +11,8 @@ import pytest
 
 from saystream.common.errors import InvalidToken, RedisUnavailable, SessionBusy, TurnEnded
 from saystream.common.events import Audio
+from saystream.common.keys import ShardKeys
+from saystream.common.redis_client import call_raw, connect
 from saystream.common.states import State
 from saystream.compose.standin import TEST_KEY, Behaviour
 from saystream.producer import Speaker, Turn
@@ -137,6 +140,26 @@ async def test_a_turn_that_never_gets_any_text_ends(redis_url: str) -> None:
         await speaker.turn("s", turn="t").open()
         end = (await way.hear("s", "t")).ends["t"]
         assert (end.reason, end.samples) == (State.DONE, 0)
+
+
+async def test_a_turn_whose_producer_is_stuck_ends_though_redis_has_lost_the_last_of_its_text(redis_url: str) -> None:
+    """A failover may lose what the worker has read: then Redis never has the last token that the worker knows of."""
+    async with (
+        rig(redis_url, behaviour=Behaviour(speed=10.0), limits={"idle_s": IDLE_S}) as way,
+        way.speaker() as speaker,
+        contextlib.aclosing(connect(redis_url)) as redis,
+    ):
+        turn = speaker.turn("s", turn="t")
+        await turn.open()
+        await turn.send("One two. ")
+        await way.until_heard("s", "One")
+        key = ShardKeys(0).tokens("t")
+        earlier = await call_raw(redis, "DUMP", key)
+        await turn.send("Three four. ")
+        await way.standin.stats.until(lambda stats: "Three" in str(stats.requests[-1].texts))
+        await call_raw(redis, "RESTORE", key, 0, earlier, "REPLACE")
+        heard = await way.hear("s", "t")
+        assert heard.words("t") == ["One", "two.", "Three", "four."]
 
 
 async def test_a_producer_that_waits_while_its_text_is_spoken_is_not_stuck(redis_url: str) -> None:

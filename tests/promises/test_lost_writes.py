@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from saystream.common.errors import NotAcknowledged, TurnEnded
+from saystream.common.errors import NotAcknowledged, RedisUnavailable, TurnEnded
 from saystream.common.events import Audio, End, EndOfText, Splice, Text, Words
 from saystream.common.keys import ShardKeys
 from saystream.common.ledger import Ledger
@@ -29,7 +29,8 @@ from tests.timing import MS, eventually
 
 STORY = "The quick brown fox jumps over the lazy dog, and then it sleeps for a while. " * 3
 #: A machine under load must not look like a lost worker, nor a moment that takes long like one that is too long.
-SETTINGS: dict[str, Any] = {"behaviour": Behaviour(speed=5.0), "worker": {"lease_s": 1500 * MS}}
+LEASE_S = 1500 * MS
+SETTINGS: dict[str, Any] = {"behaviour": Behaviour(speed=5.0), "worker": {"lease_s": LEASE_S}}
 HELD_S, HELD_BYTES = 60.0, 16 << 20
 
 AUDIO, TOKENS = ShardKeys(0).audio("s"), ShardKeys(0).tokens("t")
@@ -157,17 +158,25 @@ async def test_more_audio_lost_than_is_held_is_spoken_again(
 
 
 @pytest.mark.usefixtures("held")
+@pytest.mark.parametrize("ended_before", [False, True])
 async def test_what_is_lost_between_the_last_audio_and_the_end_is_repaired(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, ended_before: bool
 ) -> None:
-    """The end would otherwise stand behind a hole."""
+    """The end would otherwise stand behind a hole. Or it was there, and is lost as well."""
     finish = Ledger.finish
     lost: list[int] = []
+    failed_over = asyncio.Event()
 
     async def finish_elsewhere(ledger: Ledger, *args: Any) -> None:
         if not lost:
             lost.append(await pair.lost(AUDIO))
+            if ended_before:
+                await finish(ledger, *args)
+                await asyncio.sleep(LEASE_S)  # in which leases are renewed, and this one is there no more
             await pair.fail_over()
+            failed_over.set()
+            if ended_before:
+                raise RedisUnavailable("no answer in time")
         await finish(ledger, *args)
 
     monkeypatch.setattr(Ledger, "finish", finish_elsewhere)
@@ -178,6 +187,7 @@ async def test_what_is_lost_between_the_last_audio_and_the_end_is_repaired(
         await saying
         await eventually(lambda: isinstance(listener.events[-1], End))
         assert lost[0] > 2
+        await failed_over.wait()
         heard = await way.hear("s", "t")  # as it stands now
         assert heard.words("t") == STORY.split()
         assert heard.of("t", Splice) == []

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import logging
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -14,6 +15,7 @@ from saystream.common.errors import RedisUnavailable
 from saystream.common.ids import TurnRef, session_id, turn_id
 from saystream.common.ledger import Message
 from saystream.common.ledger.queue import Queue
+from saystream.common.outage import Outage
 from saystream.workers.dispatch import Dispatch
 from saystream.workers.slots import Slots
 from tests.timing import MS, eventually
@@ -87,9 +89,17 @@ class Taker:
         self.taken: list[Message] = []
         self.passed_on: list[Message] = []
         self.well = [True]
+        self.outage = Outage(logging.getLogger("saystream.test"), "turns are taken again")
         self._loops = [
             Dispatch(
-                cast(Queue, shard), self.slots, len(shards), LEASE_S, self._unwell, self.taken.append, self._pass_on
+                cast(Queue, shard),
+                self.slots,
+                len(shards),
+                LEASE_S,
+                self._unwell,
+                self.taken.append,
+                self._pass_on,
+                self.outage,
             )
             for shard in shards
         ]
@@ -132,6 +142,24 @@ async def test_a_server_that_is_away_is_asked_again_and_holds_no_slots() -> None
     async with Taker(Shard((0.0, RedisUnavailable()), (0.0, [TURN]))) as taker:
         await eventually(lambda: taker.taken)
     assert await taker.slots.reserve(2) == 1
+
+
+async def test_of_an_absence_a_log_tells_the_beginning_and_the_end_once_for_all_shards(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "saystream")
+    shards = [Shard(*[(0.0, RedisUnavailable())] * 2, (0.0, [TURN])) for _ in range(3)]
+    taker = Taker(*shards, slots=3)
+
+    def all_have_come() -> bool:
+        for shard in shards:
+            shard.come.set()
+        return len(taker.taken) == 3
+
+    async with taker:
+        await eventually(all_have_come)
+        await eventually(lambda: "taken again" in caplog.text)
+    assert caplog.messages == ["! cannot take turns, trying again: Redis does not answer.", "= turns are taken again"]
 
 
 async def test_turns_that_come_when_the_vendor_is_found_unwell_are_passed_on() -> None:

@@ -1,6 +1,7 @@
 """Leases: renewed in time, or dropped, and never taken back."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -13,10 +14,12 @@ from saystream.common.errors import Fenced, RedisUnavailable
 from saystream.common.ids import TurnRef, session_id, turn_id
 from saystream.common.ledger import Message
 from saystream.common.ledger.queue import Queue
+from saystream.common.outage import Outage
 from saystream.workers.leases import Held, LeaseLost, Leases
 from tests.timing import MS, eventually
 
 LEASE_S = 200 * MS
+log = logging.getLogger("saystream.test")
 
 
 class Shard:
@@ -55,9 +58,13 @@ def message(number: int) -> Message:
     return Message(0, f"{number}-0", TurnRef(session_id("s"), turn_id(f"t{number}")), "narrator")
 
 
+def new_outage() -> Outage:
+    return Outage(log, "leases are in order again")
+
+
 @asynccontextmanager
-async def kept(shard: Shard) -> AsyncIterator[Leases]:
-    leases = Leases(cast(Queue, shard), LEASE_S)
+async def kept(shard: Shard, outage: Outage | None = None) -> AsyncIterator[Leases]:
+    leases = Leases(cast(Queue, shard), LEASE_S, outage or new_outage())
     keeping = asyncio.create_task(leases.keep())
     yield leases
     keeping.cancel()
@@ -139,10 +146,30 @@ async def test_what_was_lost_while_the_worker_was_frozen_is_dropped_and_not_rene
 
 
 async def test_a_turn_that_comes_again_drops_what_is_left_of_its_first_stay() -> None:
-    leases = Leases(cast(Queue, Shard()), LEASE_S)
+    leases = Leases(cast(Queue, Shard()), LEASE_S, new_outage())
     first = leases.take(message(1))
     second = leases.take(message(1))
     assert isinstance(first.lost, LeaseLost)
     leases.let_go(first)
     assert leases.held == [second]
     assert message(1) in leases
+
+
+@pytest.mark.parametrize("how", ["it says nothing", "it refuses"])
+async def test_of_an_absence_a_log_tells_the_beginning_and_the_end_once_for_all_shards(
+    how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "saystream")
+    shards, outage = [Shard() for _ in range(3)], new_outage()
+    async with kept(shards[0], outage), kept(shards[1], outage), kept(shards[2], outage):
+        await eventually(lambda: all(shard.renewals for shard in shards))
+        for shard in shards:
+            shard.away(how)
+        before = [len(shard.renewals) for shard in shards]
+        await eventually(lambda: all(len(s.renewals) > count + 3 for s, count in zip(shards, before, strict=True)))
+        for shard in shards:
+            shard.back()
+        await eventually(lambda: "again" in caplog.text)
+    [begun, ended] = caplog.messages
+    assert begun.startswith("! cannot renew leases: ")
+    assert ended == "= leases are in order again"

@@ -1,6 +1,7 @@
 """The token reader: every token event of every turn once, whenever the turn was added."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,8 @@ from saystream.common.redis_client import call, connect
 from saystream.common.request import TurnRequest
 from saystream.workers.tokens import BLOCK_MS, TokenReader
 from saystream.workers.turn_text import Sealed, TurnText
+from tests.proxy import Proxy
+from tests.timing import eventually
 
 
 @asynccontextmanager
@@ -118,6 +121,23 @@ async def test_a_turn_that_was_taken_again_is_read_on_when_its_earlier_attempt_l
         reader.remove(earlier)
         await ledger.append(ref, 1, [Text("a")])
         await asyncio.wait_for(until(text, "a"), 5)
+
+
+async def test_of_an_absence_a_log_tells_the_beginning_and_the_end(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "saystream")
+    async with Proxy(redis_url) as proxy, reading(proxy.url) as (ledger, reader):
+        ref = await opened(ledger, "t")
+        text = await reader.add(ref)
+        async with proxy.refusing():
+            before = proxy.accepted
+            await eventually(lambda: proxy.accepted >= before + 4)
+        await ledger.append(ref, 1, [Text("a")])
+        await until(text, "a")
+    begun, *ended = caplog.messages
+    assert begun.startswith("! cannot read tokens, trying again: ")
+    assert ended == ["= tokens are read again"]
 
 
 async def test_a_long_backlog_is_read_in_pages(redis_url: str) -> None:

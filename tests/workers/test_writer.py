@@ -1,6 +1,7 @@
 """The writer: every entry once, in order, in few round trips; what Redis has lost is sent again, or the turn hears."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -172,6 +173,16 @@ async def test_a_batch_is_sent_again_until_redis_answers() -> None:
         await say(line)
     assert stage.expected(2)
     assert stage.broken == []
+
+
+async def test_of_an_absence_a_log_tells_the_beginning_and_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "saystream")
+    stage = Stage()
+    async with stage.writer:
+        line = stage.line()
+        stage.server.away = 3
+        await say(line)
+    assert caplog.messages == ["! cannot publish, trying again: Redis does not answer.", "= audio is published again"]
 
 
 async def test_one_fenced_turn_does_not_keep_the_others_back() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import random
 import signal
@@ -93,6 +94,21 @@ async def test_with_room_a_place_is_one_round_trip(crew: Crew, client: Client) -
 
 
 # what is seen
+
+
+async def test_of_an_absence_a_log_tells_the_beginning_and_the_end(
+    crew: Crew, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "saystream")
+    mate = await crew.hire(1)
+    await mate.quota.take()
+    async with mate.wire.refusing():
+        before = mate.wire.accepted
+        await eventually(lambda: mate.wire.accepted >= before + 4)
+    await eventually(lambda: "again" in caplog.text)
+    begun, *ended = caplog.messages
+    assert begun.startswith("! cannot renew places with acme: ")
+    assert ended == ["= places with acme are renewed again"]
 
 
 async def test_what_is_seen_is_of_all_workers_and_what_waits_is_ours(crew: Crew) -> None:

@@ -13,7 +13,7 @@ from saystream.common.errors import InvalidInput, RedisUnavailable
 from saystream.common.events import Text, encode_audio
 from saystream.common.ids import EntryId
 from saystream.common.ledger import Append, Ledger, Message
-from saystream.common.redis_client import Client, call, connect
+from saystream.common.redis_client import Client, call, connect, without_password
 from saystream.common.states import State
 from tests.common.stage import ref, request
 from tests.servers import MakeRedis
@@ -199,6 +199,19 @@ async def test_a_wrong_password_is_told_from_a_server_that_is_away(make_redis: M
     async with contextlib.aclosing(connect(server.url.replace("://", f"://{user}", 1))) as redis:
         with pytest.raises(RedisUnavailable, match="does not let us in"):
             await call(redis, "PING")
+
+
+async def test_a_database_that_there_is_not_is_the_urls_fault(make_redis: MakeRedis) -> None:
+    """As with other refusals of Redis, who tries again and again goes on doing so: hence an error of both kinds."""
+    server = make_redis(port=0)
+    for url in (f"redis://default:{PASSWORD}@127.0.0.1:{server.port}/77", f"{server.url}?db=77"):
+        async with contextlib.aclosing(connect(url)) as redis:
+            for ask in (lambda: call(redis, "GET", "k"), lambda: redis.wire("k")):
+                with pytest.raises(InvalidInput, match=r"cannot be used: DB index .* database 77") as raised:
+                    await ask()
+                assert isinstance(raised.value, ResponseError)
+                assert without_password(url) in str(raised.value)
+                assert PASSWORD not in str(raised.value)
 
 
 async def test_a_call_that_is_cancelled_at_any_moment_leaves_no_connection_behind(make_redis: MakeRedis) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from saystream.common.errors import RedisUnavailable
+from saystream.common.errors import InvalidInput, RedisUnavailable
 from saystream.common.redis_client import Client, Wire, call, call_all, call_raw, connect
 from saystream.common.redis_client.sentinel import STALE_S, Opinion, read
 from tests.clusters import HOST, NAME, Node, Sentinels
@@ -122,6 +122,12 @@ async def test_an_unknown_name_is_said(sentinels: Sentinels) -> None:
     async with contextlib.aclosing(connect(sentinels.url.replace(NAME, "other"))) as redis:
         with pytest.raises(RedisUnavailable, match="no sentinel knows a primary 'other'"):
             await call(redis, "PING")
+
+
+async def test_a_database_that_the_primary_has_not_is_said(sentinels: Sentinels) -> None:
+    async with contextlib.aclosing(connect(f"{sentinels.url}/77")) as redis:
+        with pytest.raises(InvalidInput, match=r"cannot be used: DB index .* database 77"):
+            await call(redis, "GET", "k")
 
 
 async def test_the_primary_and_the_sentinels_have_passwords_of_their_own(tmp_path: Path) -> None:

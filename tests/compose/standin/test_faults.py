@@ -177,6 +177,20 @@ async def test_a_request_is_refused_in_the_vendors_words(
     assert standin.stats.requests_failed == 1
 
 
+@pytest.mark.parametrize("code", [0, 500, 1006])
+async def test_an_error_whose_code_no_socket_can_be_closed_with_is_told_all_the_same(
+    standin: StandIn, open_client: OpenClient, code: int
+) -> None:
+    standin.behaviour = Behaviour(fault=Fault(Kind.ERROR, 2, code, "out of order"))
+    async with open_client(standin) as client:
+        await speak(client)
+        closed = await cut_off(client)
+    assert client.messages[-1] == {"type": "error", "message": "out of order", "code": code}
+    assert closed.rcvd is not None
+    assert (closed.rcvd.code, closed.rcvd.reason) == (1011, "out of order")
+    assert standin.stats.requests_failed == 1
+
+
 async def test_a_drip_is_the_same_audio_in_small_messages(standin: StandIn, open_client: OpenClient) -> None:
     standin.behaviour = Behaviour(drip_bytes=997)
     async with open_client(standin) as client:
