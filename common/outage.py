@@ -1,6 +1,7 @@
 """What a log tells of an absence: its beginning and its end, not every try in between."""
 
 import logging
+from weakref import WeakSet
 
 
 class Outage:
@@ -15,7 +16,7 @@ class Outage:
 
     def __init__(self, log: logging.Logger, again: str) -> None:
         self._log, self._again = log, again
-        self._failing: set[object] = set()
+        self._failing: WeakSet[object] = WeakSet()  # a loop that ends does not fail for ever
 
     def failed(self, loop: object, sentence: str, *args: object) -> None:
         """Tell that a try of a loop has failed."""
